@@ -1,0 +1,112 @@
+//! Root keys: what tokens are signed with, and the ring that lets them rotate with overlap.
+
+use std::fmt;
+
+use zeroize::Zeroize;
+
+use crate::crypto::{hmac, sha256};
+use crate::identifier::KeyId;
+
+/// The least that `ROOT_KEY` or a key file must hold, in bytes.
+pub const MIN_MATERIAL: usize = 32;
+
+/// A key that mints and verifies tokens. A secret.
+#[derive(Clone)]
+pub struct RootKey {
+    key: [u8; 32],
+    /// What libmacaroons calls the derived key: the first HMAC of every chain starts from it.
+    macaroon_key: [u8; 32],
+    id: KeyId,
+}
+
+impl RootKey {
+    /// Derives a key from the operator's secret: HMAC-SHA256("ngx_l402 root key", material).
+    ///
+    /// # Errors
+    /// The operator's fault: fewer than 32 bytes.
+    pub fn from_material(material: &[u8]) -> Result<RootKey, ShortKey> {
+        if material.len() < MIN_MATERIAL {
+            return Err(ShortKey { bytes: material.len() });
+        }
+        Ok(RootKey::from_bytes(hmac(b"ngx_l402 root key", material)))
+    }
+
+    /// A key that is 32 bytes already, such as one that came in a frame.
+    pub fn from_bytes(key: [u8; 32]) -> RootKey {
+        let digest = sha256(&[b"ngx_l402 key id", &key]);
+        RootKey {
+            macaroon_key: hmac(b"macaroons-key-generator", &key),
+            id: KeyId([digest[0], digest[1], digest[2], digest[3]]),
+            key,
+        }
+    }
+
+    /// Its public name: the first 4 bytes of SHA256("ngx_l402 key id" ‖ key).
+    pub fn id(&self) -> KeyId {
+        self.id
+    }
+
+    /// The secret itself.
+    pub fn expose(&self) -> &[u8; 32] {
+        &self.key
+    }
+
+    /// The key of the first HMAC of a macaroon's chain.
+    pub(crate) fn macaroon_key(&self) -> &[u8; 32] {
+        &self.macaroon_key
+    }
+}
+
+impl Drop for RootKey {
+    fn drop(&mut self) {
+        self.key.zeroize();
+        self.macaroon_key.zeroize();
+    }
+}
+
+impl fmt::Debug for RootKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RootKey({}, redacted)", self.id)
+    }
+}
+
+/// A root key's material is too short to be safe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShortKey {
+    /// How many bytes there were.
+    pub bytes: usize,
+}
+
+impl fmt::Display for ShortKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a root key needs at least {MIN_MATERIAL} bytes, this one has {}", self.bytes)
+    }
+}
+
+impl std::error::Error for ShortKey {}
+
+/// The keys in force, newest first: the newest signs, all verify.
+#[derive(Clone, Debug, Default)]
+pub struct KeyRing(Vec<RootKey>);
+
+impl KeyRing {
+    /// A ring of these keys, newest first.
+    pub fn new(newest_first: Vec<RootKey>) -> KeyRing {
+        KeyRing(newest_first)
+    }
+
+    /// The key that new tokens are signed with; `None` in an empty ring.
+    pub fn signing(&self) -> Option<&RootKey> {
+        self.0.first()
+    }
+
+    /// The key of that name.
+    pub fn find(&self, id: KeyId) -> Option<&RootKey> {
+        self.0.iter().find(|key| key.id == id)
+    }
+
+    /// No key at all: nothing can be minted or verified.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}

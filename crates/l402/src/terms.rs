@@ -1,0 +1,124 @@
+//! The terms a token is minted on, and how they are written as caveats (the vocabulary is in `caveat.rs`).
+
+use std::fmt;
+
+use crate::crypto::sha256;
+use crate::payment::Msat;
+use crate::text;
+
+/// The longest encoded path that is written into a token; of a longer one its SHA-256 is, so that a token never
+/// outgrows what we read or what proxies pass on.
+pub const MAX_PATH: usize = 512;
+
+/// How often a token admits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Uses {
+    /// So many requests.
+    Limited(u32),
+    /// Any number until it expires.
+    Unlimited,
+}
+
+impl Uses {
+    pub(crate) fn is_within(self, other: Uses) -> bool {
+        match (self, other) {
+            (_, Uses::Unlimited) => true,
+            (Uses::Unlimited, Uses::Limited(_)) => false,
+            (Uses::Limited(mine), Uses::Limited(theirs)) => mine <= theirs,
+        }
+    }
+}
+
+impl fmt::Display for Uses {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Uses::Limited(count) => write!(f, "{count}"),
+            Uses::Unlimited => f.write_str("unlimited"),
+        }
+    }
+}
+
+/// What is sold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope<'a> {
+    /// One path by one method.
+    Request {
+        /// The normalised path of the client's request, raw bytes.
+        path: &'a [u8],
+        /// `GET`, `POST` …; a HEAD is sold as GET.
+        method: &'a str,
+    },
+    /// Every location of that realm.
+    Realm {
+        /// The realm's name.
+        name: &'a str,
+        /// Does it span virtual servers?
+        shared: bool,
+    },
+}
+
+/// The terms a token is minted on.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms<'a> {
+    /// The virtual server's name.
+    pub server: &'a str,
+    /// What is sold.
+    pub scope: Scope<'a>,
+    /// The last Unix second in which the token is good; `None` is for ever.
+    pub valid_until: Option<u64>,
+    /// How often it admits.
+    pub uses: Uses,
+    /// The most that a request may cost; `None` where the price isn't computed from the request.
+    pub amount: Option<Msat>,
+}
+
+impl Terms<'_> {
+    /// The caveats of a token on these terms, in their order.
+    pub fn caveats(&self) -> Vec<String> {
+        let server = |caveats: &mut Vec<String>| {
+            caveats.push(format!("server={}", encode_value(self.server.as_bytes())));
+        };
+        let mut caveats = Vec::with_capacity(6);
+        match self.scope {
+            Scope::Request { path, method } => {
+                server(&mut caveats);
+                caveats.push(format!("path={}", encode_path(path)));
+                caveats.push(format!("method={}", encode_value(method.as_bytes())));
+            }
+            Scope::Realm { name, shared } => {
+                if !shared {
+                    server(&mut caveats);
+                }
+                caveats.push(format!("realm={}", encode_value(name.as_bytes())));
+            }
+        }
+        caveats.extend(self.valid_until.map(|at| format!("valid_until={at}")));
+        caveats.push(format!("uses={}", self.uses));
+        caveats.extend(self.amount.map(|amount| format!("amount_msat={}", amount.0)));
+        caveats
+    }
+}
+
+/// Writes bytes as printable ASCII: what lies outside `0x21..=0x7e`, and `%`, as `%XX`. Two values are equal
+/// exactly if their encodings are, so values are compared encoded and never decoded.
+pub fn encode_value(bytes: &[u8]) -> String {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    let mut out = String::with_capacity(bytes.len());
+    for &byte in bytes {
+        match byte {
+            b'%' | 0..0x21 | 0x7f.. => {
+                out.push('%');
+                out.push(char::from(HEX[usize::from(byte >> 4)]));
+                out.push(char::from(HEX[usize::from(byte & 15)]));
+            }
+            _ => out.push(char::from(byte)),
+        }
+    }
+    out
+}
+
+/// A path as a value: encoded, or `sha256:…` if that is longer than [`MAX_PATH`]. (Paths begin with `/`.)
+pub(crate) fn encode_path(path: &[u8]) -> String {
+    let encoded = encode_value(path);
+    if encoded.len() <= MAX_PATH { encoded } else { format!("sha256:{}", text::hex(&sha256(&[path]))) }
+}

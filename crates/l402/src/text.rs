@@ -1,0 +1,54 @@
+//! Text forms of bytes: hex, and base64 in every spelling that clients send.
+
+use data_encoding::{BASE64, BASE64_NOPAD, HEXLOWER, HEXLOWER_PERMISSIVE};
+
+/// Lower-case hex.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    HEXLOWER.encode(bytes)
+}
+
+/// Hex of either case; `None` if it isn't hex or has an odd number of digits.
+pub(crate) fn unhex(text: &[u8]) -> Option<Vec<u8>> {
+    HEXLOWER_PERMISSIVE.decode(text).ok()
+}
+
+/// Exactly 32 bytes of hex, either case.
+pub(crate) fn unhex32(text: &[u8]) -> Option<[u8; 32]> {
+    unhex(text)?.try_into().ok()
+}
+
+/// Standard base64 with padding: the one form we send.
+pub(crate) fn base64(bytes: &[u8]) -> String {
+    BASE64.encode(bytes)
+}
+
+/// Base64 in the standard or the URL-safe alphabet, padded or not.
+pub(crate) fn unbase64(text: &[u8]) -> Option<Vec<u8>> {
+    let end = text.len() - text.iter().rev().take(2).take_while(|byte| **byte == b'=').count();
+    let standard: Vec<u8> = text[..end]
+        .iter()
+        .map(|byte| match byte {
+            b'-' => b'+',
+            b'_' => b'/',
+            other => *other,
+        })
+        .collect();
+    BASE64_NOPAD.decode(&standard).ok()
+}
+
+/// Makes `text` fit for the inside of a quoted string of a header (RFC 9110 §5.6.4): quotes and backslashes
+/// escaped, whatever isn't printable ASCII replaced.
+pub(crate) fn quoted(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => {
+                out.push('\\');
+                out.push(c);
+            }
+            ' '..='~' => out.push(c),
+            _ => out.push('?'),
+        }
+    }
+    out
+}
