@@ -1,0 +1,128 @@
+//! One credential against one sale: what can be said of it without asking anyone.
+
+use std::fmt;
+
+use l402::{CaveatError, Caveats, Credential, CredentialError, Identifier, KeyRing, Macaroon, Uses};
+
+use crate::policy::Sale;
+use crate::step::{Grant, Proof};
+
+/// What a credential is worth.
+#[derive(Debug)]
+pub(crate) enum Verdict {
+    /// It admits, and nobody need be asked.
+    Grant(Grant),
+    /// It is good; l402d has to say whether it is paid for or used up.
+    Redeem(Box<Redeemable>),
+    /// It was good once, or for less: the client may buy another.
+    Stale(Stale),
+    /// It is none of ours, or not for this.
+    Refused(Refusal),
+}
+
+/// A good credential on its way through l402d.
+#[derive(Debug)]
+pub(crate) struct Redeemable {
+    pub(crate) macaroon: Macaroon,
+    pub(crate) identifier: Identifier,
+    pub(crate) proof: Proof,
+    pub(crate) limit: Option<u32>,
+}
+
+/// Why a token that was good isn't any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stale {
+    UnknownKey,
+    Expired,
+    UsedUp,
+    Underpaid,
+    InvoiceGone,
+}
+
+impl fmt::Display for Stale {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Stale::UnknownKey => {
+                "the token was signed with a key that is not in use here; this buys a new one"
+            }
+            Stale::Expired => "the token has expired; this buys a new one",
+            Stale::UsedUp => "the token is used up; this buys a new one",
+            Stale::Underpaid => "the token paid for less than this request costs; this buys another",
+            Stale::InvoiceGone => "the token's invoice was not paid in time; this is a new one",
+        })
+    }
+}
+
+/// Why a credential is refused. The texts go into a header and a log: nothing of the client's is in them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    Unreadable(CredentialError),
+    Forged,
+    Caveat(CaveatError),
+    WrongPreimage,
+    NeedsPreimage,
+    CannotLookUp,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Refusal::Unreadable(error) => error.fmt(f),
+            Refusal::Forged => f.write_str("the token's signature does not verify"),
+            Refusal::Caveat(error) => error.fmt(f),
+            Refusal::WrongPreimage => f.write_str("the preimage is not the one of this token's payment"),
+            Refusal::NeedsPreimage => {
+                f.write_str("a preimage is needed: send L402 MACAROON:PREIMAGE, 32 bytes of hex")
+            }
+            Refusal::CannotLookUp => f.write_str(
+                "this wallet can not look payments up, so a preimage is needed: send L402 MACAROON:PREIMAGE",
+            ),
+        }
+    }
+}
+
+/// Judges a credential, in the order: key, signature, caveats, time, price, preimage.
+pub(crate) fn judge(credential: Credential, sale: &Sale, keys: &KeyRing, now: u64) -> Verdict {
+    let Credential { macaroon, identifier, preimage } = credential;
+    let Some(key) = keys.find(identifier.token_id.key_id()) else {
+        return Verdict::Stale(Stale::UnknownKey);
+    };
+    if !macaroon.verify_signature(key) {
+        return Verdict::Refused(Refusal::Forged);
+    }
+    let caveats = Caveats::read(&macaroon).and_then(|caveats| {
+        caveats.covers(&sale.server, sale.scope(), &sale.path, &sale.method)?;
+        Ok(caveats)
+    });
+    let caveats = match caveats {
+        Ok(caveats) => caveats,
+        Err(error) => return Verdict::Refused(Refusal::Caveat(error)),
+    };
+    if caveats.is_expired(now) {
+        return Verdict::Stale(Stale::Expired);
+    }
+    if !caveats.affords(sale.price) {
+        return Verdict::Stale(Stale::Underpaid);
+    }
+    let proof = match preimage {
+        Some(preimage) if preimage.matches(&identifier.payment_hash) => Proof::Preimage(preimage),
+        Some(_) => return Verdict::Refused(Refusal::WrongPreimage),
+        None if sale.auto_detect => Proof::LookUp,
+        None => return Verdict::Refused(Refusal::NeedsPreimage),
+    };
+    // What the token says was bought counts, not what the location sells by now.
+    match (caveats.uses, proof) {
+        (Uses::Unlimited, Proof::Preimage(_)) => Verdict::Grant(Grant {
+            payment_hash: identifier.payment_hash,
+            token_id: identifier.token_id,
+            amount_msat: sale.price.0,
+            remaining: None,
+        }),
+        (Uses::Unlimited, proof @ Proof::LookUp) => {
+            Verdict::Redeem(Box::new(Redeemable { macaroon, identifier, proof, limit: None }))
+        }
+        (Uses::Limited(limit), proof) => {
+            Verdict::Redeem(Box::new(Redeemable { macaroon, identifier, proof, limit: Some(limit) }))
+        }
+    }
+}

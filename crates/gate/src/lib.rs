@@ -1,0 +1,21 @@
+//! The decision, sans-IO: policy and request in, grant, question or response out.
+//!
+//! A front end starts a [`Gate`] for each request and gets a [`Step`]: let it through, answer it, or put a
+//! [`Question`] to l402d and [`Gate::resume`] with the [`Answer`]. Time comes in as a parameter, nothing waits here,
+//! and whatever goes wrong ends in an answer that isn't a 2xx.
+//!
+//! Read in this order: `policy.rs` (what comes in), `step.rs` (what goes out and back), `machine.rs` (the steps),
+//! `judge.rs` (one credential against one sale), `response.rs` (every answer that is ever given).
+#![forbid(unsafe_code)]
+
+mod judge;
+mod machine;
+mod policy;
+mod response;
+mod step;
+
+pub use l402::{PaymentHash, Preimage, TokenId, Uses};
+pub use machine::Gate;
+pub use policy::{Policy, Realm, Request};
+pub use response::{Outcome, Response};
+pub use step::{Answer, Failure, Grant, Proof, Question, Step};

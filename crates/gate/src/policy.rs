@@ -1,0 +1,117 @@
+//! What comes in: the operator's policy for a location, and the client's request.
+
+use std::fmt;
+
+use l402::{Msat, Scope, Terms, Uses};
+
+/// A name that several locations are sold under together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Realm {
+    /// As the operator wrote it.
+    pub name: String,
+    /// Does it span virtual servers?
+    pub shared: bool,
+}
+
+/// How a location sells itself.
+#[derive(Clone, Debug)]
+pub struct Policy<'a> {
+    /// The virtual server: its first `server_name`.
+    pub server: &'a str,
+    /// The realm; `None` sells each path by each method on its own.
+    pub realm: Option<&'a Realm>,
+    /// The price of this request in msat; 0 is a mistake of the operator's, never free.
+    pub amount_msat: u64,
+    /// Is the price computed from the request?
+    pub computed_price: bool,
+    /// A token's life in seconds; 0 is for ever.
+    pub timeout_s: u64,
+    /// Is a macaroon alone enough, so that l402d looks the settlement up?
+    pub auto_detect: bool,
+    /// How many requests one payment buys.
+    pub uses: Uses,
+    /// The backend that is paid.
+    pub backend: &'a str,
+    /// What the invoice says it is for.
+    pub description: &'a str,
+}
+
+/// A client's request, as the client made it.
+#[derive(Clone)]
+pub struct Request<'a> {
+    /// As sent; a HEAD is sold as GET.
+    pub method: &'a str,
+    /// The normalised path, before any internal redirect.
+    pub path: &'a [u8],
+    /// The value of `Authorization`.
+    pub authorization: Option<&'a [u8]>,
+    /// The value of `Macaroon` or `Grpc-Metadata-Macaroon`.
+    pub metadata_macaroon: Option<&'a [u8]>,
+}
+
+/// Leaves the credentials out.
+impl fmt::Debug for Request<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("method", &self.method)
+            .field("path", &String::from_utf8_lossy(self.path))
+            .field("authorization", &self.authorization.map(|_| "redacted"))
+            .field("metadata_macaroon", &self.metadata_macaroon.map(|_| "redacted"))
+            .finish()
+    }
+}
+
+/// What is for sale to this request: the two above, owned, so that it outlives a suspension.
+#[derive(Clone, Debug)]
+pub(crate) struct Sale {
+    pub(crate) server: String,
+    pub(crate) realm: Option<Realm>,
+    pub(crate) path: Vec<u8>,
+    pub(crate) method: String,
+    pub(crate) price: Msat,
+    computed_price: bool,
+    timeout_s: u64,
+    pub(crate) auto_detect: bool,
+    uses: Uses,
+    pub(crate) backend: String,
+    pub(crate) description: String,
+}
+
+impl Sale {
+    pub(crate) fn new(policy: &Policy<'_>, request: &Request<'_>) -> Sale {
+        let method = if request.method == "HEAD" { "GET" } else { request.method };
+        Sale {
+            server: policy.server.to_owned(),
+            realm: policy.realm.cloned(),
+            path: request.path.to_vec(),
+            method: method.to_owned(),
+            price: Msat(policy.amount_msat),
+            computed_price: policy.computed_price,
+            timeout_s: policy.timeout_s,
+            auto_detect: policy.auto_detect,
+            uses: policy.uses,
+            backend: policy.backend.to_owned(),
+            description: policy.description.to_owned(),
+        }
+    }
+
+    /// What is sold.
+    pub(crate) fn scope(&self) -> Scope<'_> {
+        match &self.realm {
+            Some(realm) => Scope::Realm { name: &realm.name, shared: realm.shared },
+            None => Scope::Request { path: &self.path, method: &self.method },
+        }
+    }
+
+    /// The terms of a token minted at Unix second `now`.
+    pub(crate) fn terms(&self, now: u64) -> Terms<'_> {
+        Terms {
+            server: &self.server,
+            scope: self.scope(),
+            // A time-out that passes the end of time is none.
+            valid_until: if self.timeout_s == 0 { None } else { now.checked_add(self.timeout_s) },
+            uses: self.uses,
+            amount: self.computed_price.then_some(self.price),
+        }
+    }
+}

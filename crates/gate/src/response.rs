@@ -1,0 +1,156 @@
+//! Every answer that is ever given: one total function from how a request ended to its response.
+
+use l402::challenge::{Challenge, error_header};
+use l402::{Macaroon, Msat};
+
+use crate::judge::{Refusal, Stale};
+use crate::step::Failure;
+
+/// An answer to the client, whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Response {
+    /// 401, 402 or 5xx; never a 2xx.
+    pub status: u16,
+    /// Besides Content-Type and Content-Length.
+    pub headers: Vec<(&'static str, String)>,
+    /// One JSON object, at most 600 bytes.
+    pub body: String,
+    /// Of the body.
+    pub content_type: &'static str,
+    /// For `$l402_status`.
+    pub outcome: Outcome,
+    /// One line for the error log, where there is something to tell the operator; no secret is in it.
+    pub log: Option<String>,
+}
+
+/// How a request ended, as `$l402_status` says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// Paid for, let through.
+    Granted,
+    /// Asked to pay.
+    Challenged,
+    /// Reminded of an invoice that isn't paid yet.
+    Unpaid,
+    /// Sent a credential that is no good.
+    Refused,
+    /// The wallet or l402d couldn't be reached, or was silent.
+    Unavailable,
+    /// The wallet refused, or the fault is ours.
+    Error,
+}
+
+impl Outcome {
+    /// One lower-case word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Outcome::Granted => "granted",
+            Outcome::Challenged => "challenged",
+            Outcome::Unpaid => "unpaid",
+            Outcome::Refused => "refused",
+            Outcome::Unavailable => "unavailable",
+            Outcome::Error => "error",
+        }
+    }
+}
+
+/// How a request ended that wasn't let through.
+pub(crate) enum End<'a> {
+    /// With a fresh challenge, perhaps because a token had gone stale.
+    Challenged { asked: Asked<'a>, amount: Msat, instead_of: Option<Stale> },
+    /// With the challenge it had been given before; its amount is in the invoice and may be of an earlier price.
+    Unpaid(Asked<'a>),
+    /// With a credential refused.
+    Refused(Refusal),
+    /// With a failure of somebody else's.
+    Failed(Failure),
+}
+
+/// What the client is asked to pay.
+pub(crate) struct Asked<'a> {
+    pub(crate) macaroon: &'a Macaroon,
+    pub(crate) invoice: &'a str,
+    pub(crate) expires_at: u64,
+}
+
+/// The answer to a request that ended so.
+pub(crate) fn respond(end: End<'_>) -> Response {
+    match end {
+        End::Challenged { asked, amount, instead_of } => {
+            let detail = match instead_of {
+                Some(stale) => stale.to_string(),
+                None => "pay the invoice, then send Authorization: L402 MACAROON:PREIMAGE".to_owned(),
+            };
+            payment_required(&asked, Some(amount), &detail, Outcome::Challenged)
+        }
+        End::Unpaid(asked) => {
+            payment_required(&asked, None, "this token's invoice has not been paid yet", Outcome::Unpaid)
+        }
+        End::Refused(refusal) => {
+            let detail = refusal.to_string();
+            Response {
+                log: Some(format!("credential refused: {detail}")),
+                ..answer(401, "credential_refused", &detail, "", Outcome::Refused)
+                    .header("WWW-Authenticate", error_header(&detail))
+            }
+        }
+        End::Failed(failure) => failed(failure),
+    }
+}
+
+fn payment_required(asked: &Asked<'_>, amount: Option<Msat>, detail: &str, outcome: Outcome) -> Response {
+    let macaroon_b64 = asked.macaroon.to_base64();
+    let challenge = Challenge { macaroon_b64: &macaroon_b64, invoice: asked.invoice };
+    let amount = amount.map(|msat| format!(r#""amount_msat":{},"#, msat.0)).unwrap_or_default();
+    let facts = format!(r#"{amount}"expires_at":{},"#, asked.expires_at);
+    answer(402, "payment_required", detail, &facts, outcome)
+        .header("WWW-Authenticate", challenge.header_value())
+}
+
+fn failed(failure: Failure) -> Response {
+    let (status, error, detail, outcome) = match failure {
+        Failure::Refused => {
+            (502, "wallet_refused", "the Lightning wallet refused the request", Outcome::Error)
+        }
+        Failure::Unavailable { .. } => {
+            (503, "wallet_unavailable", "the Lightning wallet can not be reached", Outcome::Unavailable)
+        }
+        Failure::TimedOut => {
+            (504, "wallet_silent", "the Lightning wallet did not answer in time", Outcome::Unavailable)
+        }
+        Failure::AgentGone { .. } => {
+            (503, "agent_unavailable", "the payment agent l402d can not be reached", Outcome::Unavailable)
+        }
+        Failure::Internal => {
+            (500, "internal_error", "the payment gate failed; this is not the client's fault", Outcome::Error)
+        }
+    };
+    let mut response = answer(status, error, detail, "", outcome);
+    match failure {
+        Failure::Unavailable { retry_after_s } | Failure::AgentGone { retry_after_s } => {
+            response = response.header("Retry-After", retry_after_s.max(1).to_string());
+        }
+        Failure::Refused | Failure::TimedOut | Failure::Internal => {}
+    }
+    response.log = Some(format!("answered {status}: {detail}"));
+    response
+}
+
+/// `facts` are JSON members, each with a comma behind it. All texts are ours and need no escaping.
+fn answer(status: u16, error: &str, detail: &str, facts: &str, outcome: Outcome) -> Response {
+    Response {
+        status,
+        headers: vec![("Cache-Control", "no-store".to_owned())],
+        body: format!("{{\"error\":\"{error}\",{facts}\"detail\":\"{detail}\"}}\n"),
+        content_type: "application/json",
+        outcome,
+        log: None,
+    }
+}
+
+impl Response {
+    fn header(mut self, name: &'static str, value: String) -> Response {
+        self.headers.push((name, value));
+        self
+    }
+}

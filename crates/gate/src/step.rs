@@ -1,0 +1,122 @@
+//! What goes out and back: steps, questions to l402d and its answers.
+
+use l402::{PaymentHash, Preimage, TokenId};
+
+use crate::response::Response;
+
+/// What the front end does next.
+#[derive(Debug)]
+pub enum Step {
+    /// Let the request through.
+    Grant(Grant),
+    /// Ask l402d, then [`crate::Gate::resume`].
+    Ask(Question),
+    /// Answer the request.
+    Respond(Response),
+}
+
+/// A request that has been paid for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// By which payment.
+    pub payment_hash: PaymentHash,
+    /// By which token.
+    pub token_id: TokenId,
+    /// This request's price in msat.
+    pub amount_msat: u64,
+    /// How many requests the payment still buys; `None` where they aren't counted.
+    pub remaining: Option<u32>,
+}
+
+/// A question to l402d.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Question {
+    /// An invoice to challenge the client with.
+    Invoice {
+        /// Who is paid.
+        backend: String,
+        /// How much, in msat.
+        amount_msat: u64,
+        /// What for.
+        description: String,
+    },
+    /// Has it been paid, and is something left of it? If so, draw one use.
+    Redeem {
+        /// Who was paid.
+        backend: String,
+        /// The payment.
+        payment_hash: PaymentHash,
+        /// The token presented; for the front end's log.
+        token_id: TokenId,
+        /// How it is known to be settled.
+        proof: Proof,
+        /// How many uses the payment bought; `None` is any number, nothing is drawn.
+        limit: Option<u32>,
+    },
+}
+
+/// How a payment is known to be settled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// The client showed its preimage, and it has been checked.
+    Preimage(Preimage),
+    /// The backend is to be asked.
+    LookUp,
+}
+
+/// What l402d says, or what became of asking it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// To [`Question::Invoice`].
+    Invoice {
+        /// Of the invoice.
+        payment_hash: PaymentHash,
+        /// The invoice.
+        bolt11: String,
+        /// Random bytes for the token's id.
+        nonce: [u8; 28],
+        /// When the invoice expires, Unix seconds.
+        expires_at: u64,
+    },
+    /// To [`Question::Redeem`]: settled, and one use drawn if uses are counted.
+    Granted {
+        /// What is left.
+        remaining: Option<u32>,
+    },
+    /// Not paid yet; this invoice still can be.
+    Unsettled {
+        /// The invoice that the token belongs to.
+        bolt11: String,
+        /// When it expires, Unix seconds.
+        expires_at: u64,
+    },
+    /// Settled, and all uses drawn.
+    UsedUp,
+    /// Never paid, and the invoice is expired, cancelled or unknown.
+    Dead,
+    /// This backend offers no way to look a settlement up.
+    CannotLookUp,
+    /// There is no answer.
+    Failed(Failure),
+}
+
+/// Why there is no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// The backend said no.
+    Refused,
+    /// The backend can't be reached.
+    Unavailable {
+        /// Seconds until it's worth trying again.
+        retry_after_s: u32,
+    },
+    /// The backend didn't answer in time.
+    TimedOut,
+    /// l402d can't be reached.
+    AgentGone {
+        /// Seconds until it's worth trying again.
+        retry_after_s: u32,
+    },
+    /// Our fault.
+    Internal,
+}

@@ -1,0 +1,133 @@
+//! Who gets a challenge, and what it sells.
+
+use super::*;
+
+fn caveats_for(policy: &Policy<'_>, request: &Request<'_>) -> Vec<String> {
+    let (gate, step) = Gate::start(policy, request, &keys(), NOW);
+    let (_, macaroon) = challenged(gate, step);
+    assert!(macaroon.verify_signature(&key()));
+    assert_eq!(macaroon.identifier, identifier().encode());
+    macaroon.first_party_texts().into_iter().map(str::to_owned).collect()
+}
+
+#[test]
+fn a_request_without_a_credential_is_challenged() {
+    for authorization in [None, Some(""), Some("Basic dXNlcjpwYXNz"), Some("Bearer abc")] {
+        let (gate, step) = start(&policy(), authorization);
+        let (response, _) = challenged(gate, step);
+        assert_eq!(header(&response, "Cache-Control"), Some("no-store"));
+        let body: serde_json::Value = serde_json::from_str(&response.body).unwrap();
+        assert_eq!(body["error"], "payment_required");
+        assert_eq!(body["amount_msat"], 10_000);
+        assert_eq!(body["expires_at"], NOW + 600);
+        assert_eq!(response.log, None);
+    }
+}
+
+#[test]
+fn the_invoice_is_for_what_is_sold() {
+    let (_, step) = start(&policy(), None);
+    assert_eq!(
+        asked(step),
+        Question::Invoice {
+            backend: "default".to_owned(),
+            amount_msat: 10_000,
+            description: "a page".to_owned()
+        }
+    );
+}
+
+#[test]
+fn the_challenge_is_in_the_one_form_every_client_parses() {
+    let (gate, step) = start(&policy(), None);
+    let (response, macaroon) = challenged(gate, step);
+    let mac = macaroon.to_base64();
+    assert_eq!(
+        header(&response, "WWW-Authenticate").unwrap(),
+        format!(r#"L402 macaroon="{mac}", invoice="{INVOICE}", version="0", token="{mac}""#)
+    );
+}
+
+#[test]
+fn the_token_binds_what_is_sold() {
+    let gold = realm("gold", false);
+    let everywhere = realm("gold", true);
+    let get = request(None);
+    for (policy, request, expected) in [
+        (policy(), get.clone(), &SINGLE[..]),
+        (reusable(), get.clone(), &MANY),
+        (policy(), Request { method: "HEAD", ..get.clone() }, &SINGLE),
+        (
+            policy(),
+            Request { method: "POST", path: b"/a b", ..get.clone() },
+            &["server=example.com", "path=/a%20b", "method=POST", "uses=1"],
+        ),
+        (
+            Policy { timeout_s: 60, uses: Uses::Limited(5), computed_price: true, ..policy() },
+            get.clone(),
+            &[
+                "server=example.com",
+                "path=/paid",
+                "method=GET",
+                "valid_until=1800000060",
+                "uses=5",
+                "amount_msat=10000",
+            ],
+        ),
+        (
+            Policy { realm: Some(&gold), ..reusable() },
+            get.clone(),
+            &["server=example.com", "realm=gold", "uses=unlimited"],
+        ),
+        (Policy { realm: Some(&everywhere), ..reusable() }, get.clone(), &["realm=gold", "uses=unlimited"]),
+    ] {
+        assert_eq!(caveats_for(&policy, &request), expected);
+    }
+}
+
+#[test]
+fn a_time_out_past_the_end_of_time_is_none() {
+    let forever = Policy { timeout_s: u64::MAX, ..policy() };
+    assert_eq!(caveats_for(&forever, &request(None)), SINGLE);
+}
+
+#[test]
+fn the_token_s_life_begins_with_the_invoice() {
+    let (mut gate, _) = start(&Policy { timeout_s: 10, ..policy() }, None);
+    let response = answered(gate.resume(invoice(), &keys(), NOW + 7));
+    let parsed = challenge::parse(header(&response, "WWW-Authenticate").unwrap()).unwrap();
+    let token = Macaroon::from_text(&parsed.token).unwrap();
+    assert!(token.first_party_texts().contains(&"valid_until=1800000017"));
+}
+
+#[test]
+fn the_newest_key_signs() {
+    let newer = RootKey::from_bytes([2; 32]);
+    let ring = KeyRing::new(vec![newer.clone(), key()]);
+    let (mut gate, _) = Gate::start(&policy(), &request(None), &ring, NOW);
+    let response = answered(gate.resume(invoice(), &ring, NOW));
+    let parsed = challenge::parse(header(&response, "WWW-Authenticate").unwrap()).unwrap();
+    assert!(Macaroon::from_text(&parsed.token).unwrap().verify_signature(&newer));
+}
+
+#[test]
+fn nothing_of_the_request_is_in_the_answer_but_inside_the_token() {
+    let nasty = Request { method: "G\"\r\nX: y", path: b"/\r\nSet-Cookie: a=b\"", ..request(None) };
+    let (gate, step) = Gate::start(&policy(), &nasty, &keys(), NOW);
+    let (response, token) = challenged(gate, step);
+    for text in response.headers.iter().map(|(_, value)| value).chain([&response.body]) {
+        assert!(!text.contains("Set-Cookie") && !text.trim_end().contains(['\r', '\n']));
+    }
+    assert!(token.first_party_texts().iter().all(|text| text.bytes().all(|b| b.is_ascii_graphic())));
+}
+
+#[test]
+fn the_longest_path_still_makes_a_token_that_is_read_back() {
+    let path = vec![0xff; 8000];
+    let long = Request { path: &path, ..request(None) };
+    let (gate, step) = Gate::start(&reusable(), &long, &keys(), NOW);
+    let (_, token) = challenged(gate, step);
+    let header = format!("L402 {}:{}", token.to_base64(), preimage().expose_hex());
+    let back = Request { authorization: Some(header.as_bytes()), ..long };
+    granted(Gate::start(&reusable(), &back, &keys(), NOW).1);
+}
