@@ -1,0 +1,233 @@
+//! What l402d sends to a front end.
+use crate::wire::{self, Opened, Reader, frame, put_option_u32, put_str};
+use crate::{FrameError, MAX_INVOICE, MAX_KEYS, MAX_TEXT, Secret32};
+
+const WELCOME: u8 = 0x81;
+const INVOICE: u8 = 0x82;
+const GRANTED: u8 = 0x83;
+const UNSETTLED: u8 = 0x84;
+const USED_UP: u8 = 0x85;
+const DEAD: u8 = 0x86;
+const CANNOT_LOOK_UP: u8 = 0x87;
+const FAILED: u8 = 0x88;
+
+const FAULT_REFUSED: u8 = 1;
+const FAULT_UNAVAILABLE: u8 = 2;
+const FAULT_TIMED_OUT: u8 = 3;
+const FAULT_INTERNAL: u8 = 4;
+
+/// A frame from l402d to a front end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FromAgent {
+    /// The answer to `Hello`, and the first frame of a connection. A later one replaces its keys.
+    Welcome {
+        /// [`PROTOCOL`](crate::PROTOCOL); a decoded one always equals it.
+        protocol: u16,
+        /// Chosen at random by each l402d when it starts.
+        instance: [u8; 16],
+        /// Root keys, newest first: the first signs, all verify. At most [`MAX_KEYS`] are sent.
+        keys: Vec<Secret32>,
+    },
+    /// A new invoice whose hash, amount, network and expiry l402d has checked.
+    Invoice {
+        /// The request's id.
+        id: u64,
+        /// The payment hash that the invoice names.
+        payment_hash: [u8; 32],
+        /// The BOLT11 invoice, as the node wrote it.
+        bolt11: String,
+        /// 28 random bytes for the token's id.
+        nonce: [u8; 28],
+        /// When the invoice expires, in Unix seconds.
+        expires_at: u64,
+    },
+    /// Settled, and a unit was drawn if there was a limit.
+    Granted {
+        /// The request's id.
+        id: u64,
+        /// How many more requests the payment serves; `None`: any number.
+        remaining: Option<u32>,
+    },
+    /// Not paid yet; the same invoice can still be paid.
+    Unsettled {
+        /// The request's id.
+        id: u64,
+        /// The BOLT11 invoice, as the node wrote it.
+        bolt11: String,
+        /// When the invoice expires, in Unix seconds.
+        expires_at: u64,
+    },
+    /// Paid, and all that it bought was served.
+    UsedUp {
+        /// The request's id.
+        id: u64,
+    },
+    /// Unpaid and never to be paid: expired, cancelled, or unknown to the backend.
+    Dead {
+        /// The request's id.
+        id: u64,
+    },
+    /// This backend offers no way to look a settlement up: the client must present a preimage.
+    CannotLookUp {
+        /// The request's id.
+        id: u64,
+    },
+    /// The request could not be served. Nothing was drawn, or what was drawn is given back.
+    Failed {
+        /// The request's id.
+        id: u64,
+        /// Whose fault it is, and so which status the client gets.
+        fault: Fault,
+        /// For the operator's log; holds no secret, cut to [`MAX_TEXT`] bytes.
+        reason: String,
+    },
+}
+
+/// Whose fault a failure is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The backend answered and said no, or something that can't be used (502).
+    Refused,
+    /// The backend or the store can't be reached (503).
+    Unavailable {
+        /// When it is worth trying again, in seconds from now.
+        retry_after_s: u32,
+    },
+    /// The backend did not answer before the deadline (504).
+    TimedOut,
+    /// A fault of l402d itself (500).
+    Internal,
+}
+
+impl FromAgent {
+    /// The id this frame carries; 0 for `Welcome`.
+    pub fn id(&self) -> u64 {
+        match self {
+            Self::Welcome { .. } => 0,
+            Self::Invoice { id, .. }
+            | Self::Granted { id, .. }
+            | Self::Unsettled { id, .. }
+            | Self::UsedUp { id }
+            | Self::Dead { id }
+            | Self::CannotLookUp { id }
+            | Self::Failed { id, .. } => *id,
+        }
+    }
+
+    /// Appends this frame to `out`. `out` then holds root keys if the frame does.
+    ///
+    /// An invoice longer than [`MAX_INVOICE`] is sent as `Failed`: cut, it would be worthless.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Invoice { id, bolt11, .. } | Self::Unsettled { id, bolt11, .. }
+                if bolt11.len() > MAX_INVOICE =>
+            {
+                let reason = format!(
+                    "the backend returned an invoice of {} bytes, at most {MAX_INVOICE} can be passed on",
+                    bolt11.len()
+                );
+                put_failed(out, *id, Fault::Refused, &reason);
+            }
+            Self::Welcome { protocol, instance, keys } => frame(out, WELCOME, 0, |out| {
+                out.extend_from_slice(&protocol.to_le_bytes());
+                out.extend_from_slice(instance);
+                let keys = &keys[..keys.len().min(MAX_KEYS)];
+                out.push(keys.len() as u8);
+                keys.iter().for_each(|key| out.extend_from_slice(key.expose()));
+            }),
+            Self::Invoice { id, payment_hash, bolt11, nonce, expires_at } => {
+                frame(out, INVOICE, *id, |out| {
+                    out.extend_from_slice(payment_hash);
+                    put_str(out, bolt11, MAX_INVOICE);
+                    out.extend_from_slice(nonce);
+                    out.extend_from_slice(&expires_at.to_le_bytes());
+                });
+            }
+            Self::Granted { id, remaining } => {
+                frame(out, GRANTED, *id, |out| put_option_u32(out, *remaining));
+            }
+            Self::Unsettled { id, bolt11, expires_at } => frame(out, UNSETTLED, *id, |out| {
+                put_str(out, bolt11, MAX_INVOICE);
+                out.extend_from_slice(&expires_at.to_le_bytes());
+            }),
+            Self::UsedUp { id } => frame(out, USED_UP, *id, |_| {}),
+            Self::Dead { id } => frame(out, DEAD, *id, |_| {}),
+            Self::CannotLookUp { id } => frame(out, CANNOT_LOOK_UP, *id, |_| {}),
+            Self::Failed { id, fault, reason } => put_failed(out, *id, *fault, reason),
+        }
+    }
+
+    /// Reads the frame that `buf` starts with, and how many bytes it takes; `None` while bytes are
+    /// missing.
+    ///
+    /// # Errors
+    /// [`FrameError`]: the connection must be closed.
+    pub fn decode(buf: &[u8]) -> Result<Option<(Self, usize)>, FrameError> {
+        let Some(Opened { kind, id, mut body, consumed }) = wire::open(buf)? else { return Ok(None) };
+        let decoded = match kind {
+            WELCOME => Self::Welcome {
+                protocol: body.version()?,
+                instance: body.array()?,
+                keys: read_keys(&mut body)?,
+            },
+            INVOICE => Self::Invoice {
+                id,
+                payment_hash: body.array()?,
+                bolt11: body.string("invoice", MAX_INVOICE)?,
+                nonce: body.array()?,
+                expires_at: body.u64()?,
+            },
+            GRANTED => Self::Granted { id, remaining: body.option_u32("remaining")? },
+            UNSETTLED => {
+                Self::Unsettled { id, bolt11: body.string("invoice", MAX_INVOICE)?, expires_at: body.u64()? }
+            }
+            USED_UP => Self::UsedUp { id },
+            DEAD => Self::Dead { id },
+            CANNOT_LOOK_UP => Self::CannotLookUp { id },
+            FAILED => {
+                Self::Failed { id, fault: read_fault(&mut body)?, reason: body.string("reason", MAX_TEXT)? }
+            }
+            other => return Err(FrameError::UnknownKind(other)),
+        };
+        body.end()?;
+        Ok(Some((decoded, consumed)))
+    }
+}
+
+fn put_failed(out: &mut Vec<u8>, id: u64, fault: Fault, reason: &str) {
+    frame(out, FAILED, id, |out| {
+        match fault {
+            Fault::Refused => out.push(FAULT_REFUSED),
+            Fault::Unavailable { retry_after_s } => {
+                out.push(FAULT_UNAVAILABLE);
+                out.extend_from_slice(&retry_after_s.to_le_bytes());
+            }
+            Fault::TimedOut => out.push(FAULT_TIMED_OUT),
+            Fault::Internal => out.push(FAULT_INTERNAL),
+        }
+        put_str(out, reason, MAX_TEXT);
+    });
+}
+
+fn read_fault(body: &mut Reader<'_>) -> Result<Fault, FrameError> {
+    match body.u8()? {
+        FAULT_REFUSED => Ok(Fault::Refused),
+        FAULT_UNAVAILABLE => Ok(Fault::Unavailable { retry_after_s: body.u32()? }),
+        FAULT_TIMED_OUT => Ok(Fault::TimedOut),
+        FAULT_INTERNAL => Ok(Fault::Internal),
+        _ => Err(FrameError::BadField("fault")),
+    }
+}
+
+/// Reads the keys; the count is checked before anything is allocated for it.
+fn read_keys(body: &mut Reader<'_>) -> Result<Vec<Secret32>, FrameError> {
+    let count = usize::from(body.u8()?);
+    if count > MAX_KEYS {
+        return Err(FrameError::BadField("number of keys"));
+    }
+    let mut keys = Vec::with_capacity(count);
+    for _ in 0..count {
+        keys.push(Secret32::new(body.array()?));
+    }
+    Ok(keys)
+}

@@ -1,0 +1,55 @@
+//! The frames between a front end (nginx, forward-auth) and l402d, used by both ends.
+//!
+//! A frame is `u32 length ‖ u8 kind ‖ u64 id ‖ body`; the length counts what follows it and is at
+//! most [`MAX_FRAME`]. Integers are little-endian, a string is a `u16` length and UTF-8 bytes. An
+//! `id` pairs a request with its answer; the front end chooses it, and `Hello` and `Welcome` carry 0.
+//!
+//! The front end opens a connection with [`ToAgent::Hello`] and may send requests at once; l402d
+//! answers [`FromAgent::Welcome`] first. Both decoders refuse another [`PROTOCOL`] with
+//! [`FrameError::Version`], so no caller can forget to compare it; the layout of the frame header and
+//! the `u16` that opens the bodies of `Hello` and `Welcome` are the same in every version. An end that
+//! meets another version answers with its own opening frame (l402d: without keys) and closes, so that
+//! both operators' logs tell which version each side speaks.
+//!
+//! The codec is written by hand: it is small, it allocates nothing that the frame does not already
+//! hold, and it keeps every other crate out of nginx's address space.
+#![forbid(unsafe_code)]
+
+mod error;
+mod from_agent;
+mod secret;
+mod to_agent;
+mod wire;
+
+pub mod coprocess;
+
+pub use error::FrameError;
+pub use from_agent::{Fault, FromAgent};
+pub use secret::Secret32;
+pub use to_agent::{Proof, ToAgent};
+
+/// The version both ends speak. It changes with any change of a frame's layout or meaning.
+pub const PROTOCOL: u16 = 1;
+
+/// Upper bound, in bytes, of what follows a frame's length field.
+///
+/// The largest frame is an invoice of [`MAX_INVOICE`] bytes; the rest is room to grow.
+pub const MAX_FRAME: usize = 64 * 1024;
+
+/// Bytes a reader needs before [`ToAgent::decode`] can tell a frame's length.
+pub const LENGTH_BYTES: usize = 4;
+
+/// Upper bound of a backend's name on the wire, in bytes. Configuration allows shorter names only, so
+/// a name cut here matches no backend.
+pub const MAX_NAME: usize = 255;
+
+/// Upper bound of an invoice's description and of a failure's reason, in bytes; BOLT11 holds at most
+/// 639 bytes of description. Longer text is cut at a character.
+pub const MAX_TEXT: usize = 1024;
+
+/// Upper bound of a BOLT11 invoice, in bytes: several times what nodes write, and a value that still
+/// fits a response header.
+pub const MAX_INVOICE: usize = 8 * 1024;
+
+/// Upper bound of the keys in a `Welcome`: one that signs and those that still verify.
+pub const MAX_KEYS: usize = 32;

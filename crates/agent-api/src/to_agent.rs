@@ -1,0 +1,139 @@
+//! What a front end sends to l402d.
+use crate::wire::{self, Opened, frame, put_option_u32, put_str};
+use crate::{FrameError, MAX_NAME, MAX_TEXT, Secret32};
+
+const HELLO: u8 = 0x01;
+const INVOICE: u8 = 0x02;
+const REDEEM: u8 = 0x03;
+const CANCEL: u8 = 0x04;
+
+const PROOF_LOOK_UP: u8 = 0;
+const PROOF_PREIMAGE: u8 = 1;
+
+/// A frame from a front end to l402d.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ToAgent {
+    /// Opens a connection.
+    Hello {
+        /// [`PROTOCOL`](crate::PROTOCOL); a decoded one always equals it.
+        protocol: u16,
+        /// The process id of the front end, for l402d's log.
+        pid: u32,
+    },
+    /// Asks for a new invoice. Answered by `Invoice` or `Failed`. A resend may return another one.
+    Invoice {
+        /// Pairs the answer with this request.
+        id: u64,
+        /// Which backend is paid.
+        backend: String,
+        /// The price in millisatoshi.
+        amount_msat: u64,
+        /// What the payer's wallet shows; cut to [`MAX_TEXT`] bytes.
+        description: String,
+    },
+    /// Asks whether a payment is settled and draws one unit of what it bought. Answered by `Granted`,
+    /// `Unsettled`, `UsedUp`, `Dead`, `CannotLookUp` or `Failed`.
+    Redeem {
+        /// Pairs the answer with this request; it may change between resends.
+        id: u64,
+        /// Unique to this redemption. A resend repeats it, and then nothing is drawn twice.
+        request: [u8; 16],
+        /// Which backend was paid.
+        backend: String,
+        /// The payment that the credential names.
+        payment_hash: [u8; 32],
+        /// How the client shows that it paid.
+        proof: Proof,
+        /// How many requests one payment buys; `None`: any number, so that nothing is drawn.
+        limit: Option<u32>,
+    },
+    /// The client has left: stop working on request `id`, and give back what it drew. Has no answer.
+    Cancel {
+        /// The `id` of the request.
+        id: u64,
+    },
+}
+
+/// How a client shows that it paid.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// It presents the preimage, which the front end has checked against the payment hash.
+    Preimage(Secret32),
+    /// It presents nothing: l402d looks the settlement up (auto-detect).
+    LookUp,
+}
+
+impl ToAgent {
+    /// The id this frame carries; 0 for `Hello`.
+    pub fn id(&self) -> u64 {
+        match self {
+            Self::Hello { .. } => 0,
+            Self::Invoice { id, .. } | Self::Redeem { id, .. } | Self::Cancel { id } => *id,
+        }
+    }
+
+    /// Appends this frame to `out`. `out` then holds a preimage if the frame does.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Hello { protocol, pid } => frame(out, HELLO, 0, |out| {
+                out.extend_from_slice(&protocol.to_le_bytes());
+                out.extend_from_slice(&pid.to_le_bytes());
+            }),
+            Self::Invoice { id, backend, amount_msat, description } => frame(out, INVOICE, *id, |out| {
+                put_str(out, backend, MAX_NAME);
+                out.extend_from_slice(&amount_msat.to_le_bytes());
+                put_str(out, description, MAX_TEXT);
+            }),
+            Self::Redeem { id, request, backend, payment_hash, proof, limit } => {
+                frame(out, REDEEM, *id, |out| {
+                    out.extend_from_slice(request);
+                    put_str(out, backend, MAX_NAME);
+                    out.extend_from_slice(payment_hash);
+                    match proof {
+                        Proof::LookUp => out.push(PROOF_LOOK_UP),
+                        Proof::Preimage(preimage) => {
+                            out.push(PROOF_PREIMAGE);
+                            out.extend_from_slice(preimage.expose());
+                        }
+                    }
+                    put_option_u32(out, *limit);
+                });
+            }
+            Self::Cancel { id } => frame(out, CANCEL, *id, |_| {}),
+        }
+    }
+
+    /// Reads the frame that `buf` starts with, and how many bytes it takes; `None` while bytes are
+    /// missing.
+    ///
+    /// # Errors
+    /// [`FrameError`]: the connection must be closed.
+    pub fn decode(buf: &[u8]) -> Result<Option<(Self, usize)>, FrameError> {
+        let Some(Opened { kind, id, mut body, consumed }) = wire::open(buf)? else { return Ok(None) };
+        let decoded = match kind {
+            HELLO => Self::Hello { protocol: body.version()?, pid: body.u32()? },
+            INVOICE => Self::Invoice {
+                id,
+                backend: body.string("backend", MAX_NAME)?,
+                amount_msat: body.u64()?,
+                description: body.string("description", MAX_TEXT)?,
+            },
+            REDEEM => Self::Redeem {
+                id,
+                request: body.array()?,
+                backend: body.string("backend", MAX_NAME)?,
+                payment_hash: body.array()?,
+                proof: match body.u8()? {
+                    PROOF_LOOK_UP => Proof::LookUp,
+                    PROOF_PREIMAGE => Proof::Preimage(Secret32::new(body.array()?)),
+                    _ => return Err(FrameError::BadField("proof")),
+                },
+                limit: body.option_u32("limit")?,
+            },
+            CANCEL => Self::Cancel { id },
+            other => return Err(FrameError::UnknownKind(other)),
+        };
+        body.end()?;
+        Ok(Some((decoded, consumed)))
+    }
+}

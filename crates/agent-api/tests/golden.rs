@@ -1,0 +1,101 @@
+//! Every frame against bytes written down field by field: a change of the wire shows here first, and
+//! must come with another `PROTOCOL`.
+#![allow(clippy::unwrap_used)]
+
+use agent_api::{Fault, FromAgent, PROTOCOL, Proof, Secret32, ToAgent};
+use std::path::Path;
+
+const REQUEST: [u8; 16] = [0x77; 16];
+const EXPIRES_AT: u64 = 1_893_456_000;
+
+/// 00 01 02 … 1f
+fn hash() -> [u8; 32] {
+    std::array::from_fn(|at| at as u8)
+}
+
+/// Reads `tests/golden/<name>.hex`: hex at the start of a line, then a remark.
+fn golden(name: &str) -> Vec<u8> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(format!("{name}.hex"));
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let digits: String = text.lines().filter_map(|line| line.split('#').next()).map(str::trim).collect();
+    let byte = |at: usize| u8::from_str_radix(&digits[at..at + 2], 16).unwrap();
+    (0..digits.len()).step_by(2).map(byte).collect()
+}
+
+fn to_agent() -> Vec<(&'static str, ToAgent)> {
+    let redeem = |id, proof, limit| ToAgent::Redeem {
+        id,
+        request: REQUEST,
+        backend: "main".into(),
+        payment_hash: hash(),
+        proof,
+        limit,
+    };
+    let (backend, description) = ("default".into(), "a report".into());
+    vec![
+        ("hello", ToAgent::Hello { protocol: PROTOCOL, pid: 4242 }),
+        ("ask-invoice", ToAgent::Invoice { id: 7, backend, amount_msat: 10_000, description }),
+        ("redeem-preimage", redeem(8, Proof::Preimage(Secret32::new([0xaa; 32])), Some(3))),
+        ("redeem-look-up", redeem(9, Proof::LookUp, None)),
+        ("cancel", ToAgent::Cancel { id: u64::MAX }),
+    ]
+}
+
+fn from_agent() -> Vec<(&'static str, FromAgent)> {
+    let keys = vec![Secret32::new([0xaa; 32]), Secret32::new(hash())];
+    let bolt11 = || "lnbcrt100n1p".to_owned();
+    let failed = |fault, reason: &str| FromAgent::Failed { id: 13, fault, reason: reason.into() };
+    let invoice = FromAgent::Invoice {
+        id: 7,
+        payment_hash: hash(),
+        bolt11: bolt11(),
+        nonce: [0x11; 28],
+        expires_at: EXPIRES_AT,
+    };
+    vec![
+        ("welcome", FromAgent::Welcome { protocol: PROTOCOL, instance: REQUEST, keys }),
+        ("invoice", invoice),
+        ("granted-limited", FromAgent::Granted { id: 8, remaining: Some(2) }),
+        ("granted-unlimited", FromAgent::Granted { id: 8, remaining: None }),
+        ("unsettled", FromAgent::Unsettled { id: 9, bolt11: bolt11(), expires_at: EXPIRES_AT }),
+        ("used-up", FromAgent::UsedUp { id: 10 }),
+        ("dead", FromAgent::Dead { id: 11 }),
+        ("cannot-look-up", FromAgent::CannotLookUp { id: 12 }),
+        ("failed-refused", failed(Fault::Refused, "no route")),
+        ("failed-unavailable", failed(Fault::Unavailable { retry_after_s: 5 }, "connection refused")),
+        ("failed-timed-out", failed(Fault::TimedOut, "")),
+        ("failed-internal", failed(Fault::Internal, "disk full")),
+    ]
+}
+
+#[test]
+fn frames_to_the_agent_are_these_bytes() {
+    for (name, frame) in to_agent() {
+        let (mut bytes, expected) = (Vec::new(), golden(name));
+        frame.encode(&mut bytes);
+        assert_eq!(bytes, expected, "{name}");
+        assert_eq!(ToAgent::decode(&expected), Ok(Some((frame, expected.len()))), "{name}");
+    }
+}
+
+#[test]
+fn frames_from_the_agent_are_these_bytes() {
+    for (name, frame) in from_agent() {
+        let (mut bytes, expected) = (Vec::new(), golden(name));
+        frame.encode(&mut bytes);
+        assert_eq!(bytes, expected, "{name}");
+        assert_eq!(FromAgent::decode(&expected), Ok(Some((frame, expected.len()))), "{name}");
+    }
+}
+
+#[test]
+fn every_golden_file_is_checked() {
+    let checked: Vec<_> =
+        to_agent().iter().map(|(name, _)| *name).chain(from_agent().iter().map(|(name, _)| *name)).collect();
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        assert!(checked.contains(&name), "{name}.hex is in no list");
+    }
+}
