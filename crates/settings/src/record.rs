@@ -1,0 +1,257 @@
+//! The record of one setting, and what every front end derives from it.
+use crate::{Complaint, value};
+
+/// All there is to know about one setting.
+#[derive(Debug)]
+pub struct Setting {
+    /// Its name in l402d's configuration (the pairs that nginx hands to the co-process), or its
+    /// directive where it does not concern l402d.
+    pub key: &'static str,
+    /// The environment variable.
+    pub env: Option<&'static str>,
+    /// The nginx directive.
+    pub directive: Option<Directive>,
+    /// The key inside an `l402_backend` block.
+    pub block_key: Option<&'static str>,
+    /// What text it takes.
+    pub kind: Kind,
+    /// What holds where it is not written, as an operator would write it; empty: it must be written
+    /// where it is needed, or nothing takes its place (`why` says which).
+    pub default: &'static str,
+    /// Why that is the default.
+    pub why: &'static str,
+    /// What it means.
+    pub doc: &'static str,
+    /// For a setting with an environment variable or a block's key, a value; else some lines of nginx's
+    /// configuration.
+    pub example: &'static str,
+}
+
+/// How nginx knows a setting.
+#[derive(Debug)]
+pub struct Directive {
+    /// Its name.
+    pub name: &'static str,
+    /// Its arguments as the reference shows them.
+    pub arguments: &'static str,
+    /// The least and the most number of arguments.
+    pub arity: (u8, u8),
+    /// Where it may stand, ended by `;`.
+    pub contexts: &'static [Context],
+    /// Where it may stand, followed by a block.
+    pub block: &'static [Context],
+    /// Its first argument may hold variables, evaluated for each request.
+    pub variables: bool,
+}
+
+/// Where a directive may stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Context {
+    /// `http {}`.
+    Http,
+    /// `server {}`.
+    Server,
+    /// `location {}`.
+    Location,
+}
+
+impl Context {
+    /// The word nginx's own reference uses.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Server => "server",
+            Self::Location => "location",
+        }
+    }
+}
+
+/// What text a setting takes. [`Kind::expected`] says it to the operator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A boolean word.
+    Flag,
+    /// A price in millisatoshi.
+    Msat,
+    /// A number of requests.
+    Uses,
+    /// A token's life in seconds.
+    Life,
+    /// A time-out in milliseconds.
+    Timeout,
+    /// A realm's name.
+    Realm,
+    /// `unix:/path`.
+    UnixSocket,
+    /// A backend's name.
+    BackendName,
+    /// A type of backend.
+    BackendType,
+    /// l402d's directory.
+    StateDir,
+    /// A file that l402d appends to.
+    LogFile,
+    /// A filter of log lines.
+    LogFilter,
+    /// The node's address.
+    Address,
+    /// A SOCKS5 proxy's address.
+    Socks5,
+    /// The path of a file that holds a macaroon.
+    MacaroonFile,
+    /// The path of a file that holds a certificate.
+    CertificateFile,
+    /// The root key itself: secret.
+    RootKey,
+    /// The path of a file that holds the root key.
+    RootKeyFile,
+    /// A group of this host.
+    Group,
+    /// Permission bits of the socket.
+    SocketMode,
+    /// A list of users and groups of this host.
+    Peers,
+}
+
+impl Kind {
+    /// What an operator should write; follows the word "expected".
+    pub const fn expected(self) -> &'static str {
+        match self {
+            Self::Flag => "on or off (or true, false, 1, 0, yes, no)",
+            Self::Msat => "a price in millisatoshi, a whole number from 1 to 2100000000000000000",
+            Self::Uses => "a whole number from 1 to 4294967295",
+            Self::Life => {
+                "a time of whole seconds such as 3600, 90s, 10m, 24h or 30d, at most 36500d; 0 means no expiry"
+            }
+            Self::Timeout => "a time such as 10, 10s, 500ms or 2m, from 100ms to 10m",
+            Self::Realm => {
+                "a name of 1 to 128 bytes without control characters, optionally followed by the word shared, or off"
+            }
+            Self::UnixSocket => "unix: followed by an absolute path of at most 107 bytes",
+            Self::BackendName => "a name of 1 to 64 letters, digits, \"-\" or \"_\"",
+            Self::BackendType => "LND (the only type in this version)",
+            Self::StateDir => "an absolute path of at most 88 bytes",
+            Self::LogFile => "an absolute path",
+            Self::LogFilter => "a filter such as info, debug, or info,lightning=debug",
+            Self::Address => "host or host:port, such as 127.0.0.1:10009",
+            Self::Socks5 => "host:port or socks5://host:port, without a user name",
+            Self::MacaroonFile => "the path of a macaroon that LND made, such as invoice.macaroon",
+            Self::CertificateFile => "the path of the node's certificate in PEM form, such as LND's tls.cert",
+            Self::RootKey => "at least 32 characters, such as the output of: openssl rand -hex 32",
+            Self::RootKeyFile => {
+                "the path of a file with a key of at least 32 characters in each line, that other users can't read"
+            }
+            Self::Group => "the name or number of a group, such as \"www-data\"",
+            Self::SocketMode => "permission bits in octal, such as \"0660\", with all rights for the owner",
+            Self::Peers => {
+                "a list of users, and of groups with \"@\" in front, by name or number, such as [\"www-data\", \"@nginx\"]"
+            }
+        }
+    }
+
+    /// Whether the value itself must never be shown.
+    pub const fn is_secret(self) -> bool {
+        matches!(self, Self::RootKey)
+    }
+}
+
+impl Setting {
+    /// Its name as a directive, else as an environment variable, else in l402d's configuration.
+    pub fn name(&self) -> &'static str {
+        match (&self.directive, self.env) {
+            (Some(directive), _) => directive.name,
+            (None, Some(env)) => env,
+            (None, None) => self.key,
+        }
+    }
+
+    /// A boolean word.
+    ///
+    /// # Errors
+    /// What the operator should write instead; so for all the methods below.
+    pub fn flag(&self, text: impl AsRef<[u8]>) -> Result<bool, Complaint> {
+        value::flag(text.as_ref()).ok_or_else(|| self.invalid(text.as_ref()))
+    }
+
+    /// A price in millisatoshi, at least 1.
+    pub fn msat(&self, text: impl AsRef<[u8]>) -> Result<u64, Complaint> {
+        value::msat(text.as_ref()).ok_or_else(|| self.invalid(text.as_ref()))
+    }
+
+    /// A number of requests, at least 1.
+    pub fn uses(&self, text: impl AsRef<[u8]>) -> Result<u32, Complaint> {
+        value::uses(text.as_ref()).ok_or_else(|| self.invalid(text.as_ref()))
+    }
+
+    /// A token's life in seconds; 0 means that it does not expire.
+    pub fn life(&self, text: impl AsRef<[u8]>) -> Result<u64, Complaint> {
+        value::life(text.as_ref()).ok_or_else(|| self.invalid(text.as_ref()))
+    }
+
+    /// A time-out in milliseconds.
+    pub fn timeout(&self, text: impl AsRef<[u8]>) -> Result<u64, Complaint> {
+        value::timeout(text.as_ref()).ok_or_else(|| self.invalid(text.as_ref()))
+    }
+
+    /// The arguments of `l402_realm`; `None` is `off`.
+    pub fn realm<T: AsRef<[u8]>>(&self, args: &[T]) -> Result<Option<value::Realm>, Complaint> {
+        value::realm(args).ok_or_else(|| {
+            let words: Vec<&[u8]> = args.iter().map(AsRef::as_ref).collect();
+            self.invalid(&words.join(&b' '))
+        })
+    }
+
+    /// The path of `unix:/path`.
+    pub fn unix_socket<'t>(&self, text: &'t [u8]) -> Result<&'t str, Complaint> {
+        value::unix_socket(text).ok_or_else(|| self.invalid(text))
+    }
+
+    /// A backend's name.
+    pub fn backend_name<'t>(&self, text: &'t [u8]) -> Result<&'t str, Complaint> {
+        value::backend_name(text).ok_or_else(|| self.invalid(text))
+    }
+
+    /// l402d's directory, without a final `/`.
+    pub fn state_dir<'t>(&self, text: &'t [u8]) -> Result<&'t str, Complaint> {
+        value::state_dir(text).ok_or_else(|| self.invalid(text))
+    }
+
+    /// The complaint about a value that this setting can't take.
+    #[cold]
+    pub fn invalid(&self, value: &[u8]) -> Complaint {
+        self.invalid_as(self.name(), value)
+    }
+
+    /// The complaint that this setting is needed and not written.
+    #[cold]
+    pub fn missing(&self) -> Complaint {
+        self.missing_as(self.name())
+    }
+
+    /// As [`Setting::invalid`], for a setting written under another name.
+    #[cold]
+    pub fn invalid_as(&self, name: &str, value: &[u8]) -> Complaint {
+        let complaint = Complaint::new(name, "is not valid", self.kind.expected());
+        if self.kind.is_secret() { complaint } else { complaint.with_value(value) }
+    }
+
+    /// As [`Setting::missing`], for a setting to be written under another name.
+    #[cold]
+    pub fn missing_as(&self, name: &str) -> Complaint {
+        Complaint::new(name, "is missing", self.kind.expected())
+    }
+
+    /// Whether it is a key of `l402d.toml`, outside the tables of backends.
+    pub const fn is_in_file(&self) -> bool {
+        self.block_key.is_none() && (self.directive.is_none() || self.env.is_some())
+    }
+
+    /// Where the reference describes it, relative to the project's root.
+    pub fn page(&self) -> String {
+        match (&self.directive, self.env) {
+            (Some(directive), _) => format!("docs/reference/directives.md#{}", directive.name),
+            (None, Some(env)) => format!("docs/reference/environment.md#{}", env.to_lowercase()),
+            (None, None) => format!("docs/reference/l402d-toml.md#{}", self.key),
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! The text of one value → the value. Nothing here allocates unless it returns text.
+//!
+//! Every function takes what was written and answers `None` for what it can't accept; the record of
+//! the setting ([`crate::Setting`]) turns that into a complaint.
+
+/// The highest price, in millisatoshi: all bitcoin there will ever be. It also fits LND's `int64`.
+pub const MAX_MSAT: u64 = 2_100_000_000_000_000_000;
+
+/// The longest life of a token, in seconds (100 years), so that no date overflows.
+pub const MAX_LIFE_S: u64 = 3_153_600_000;
+
+/// Bounds of a time-out, in milliseconds: below, no node answers; above, no client waits.
+pub const TIMEOUT_MS: std::ops::RangeInclusive<u64> = 100..=600_000;
+
+/// Bytes of a Unix socket's path (`sun_path` without its final NUL).
+pub const MAX_SOCKET_PATH: usize = 107;
+
+/// Bytes of the state directory's path: leaves room for `/l402d.sock.<pid>` in a socket's path.
+pub const MAX_STATE_DIR: usize = 88;
+
+/// Bytes of a realm's name.
+pub const MAX_REALM: usize = 128;
+
+/// Bytes of a backend's name.
+pub const MAX_BACKEND_NAME: usize = 64;
+
+/// A boolean word: `on off true false 1 0 yes no`, in any case.
+pub fn flag(text: &[u8]) -> Option<bool> {
+    const WORDS: [(&[u8], bool); 8] = [
+        (b"on", true),
+        (b"off", false),
+        (b"1", true),
+        (b"0", false),
+        (b"true", true),
+        (b"false", false),
+        (b"yes", true),
+        (b"no", false),
+    ];
+    WORDS.iter().find(|(word, _)| text.eq_ignore_ascii_case(word)).map(|(_, value)| *value)
+}
+
+/// A whole number in decimal digits, without a sign.
+pub fn number(text: &[u8]) -> Option<u64> {
+    if text.is_empty() {
+        return None;
+    }
+    text.iter().try_fold(0u64, |sum, byte| {
+        let digit = byte.is_ascii_digit().then(|| u64::from(byte - b'0'))?;
+        sum.checked_mul(10)?.checked_add(digit)
+    })
+}
+
+/// A price in millisatoshi, from 1 to [`MAX_MSAT`].
+pub fn msat(text: &[u8]) -> Option<u64> {
+    number(text).filter(|msat| (1..=MAX_MSAT).contains(msat))
+}
+
+/// A number of uses, at least 1.
+pub fn uses(text: &[u8]) -> Option<u32> {
+    number(text).and_then(|uses| u32::try_from(uses).ok()).filter(|uses| *uses >= 1)
+}
+
+/// A time in milliseconds: `10`, `10s`, `500ms`, `2m`, `24h`, `30d`; a bare number counts seconds.
+pub fn milliseconds(text: &[u8]) -> Option<u64> {
+    let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let (digits, unit) = text.split_at(digits);
+    let factor = match unit {
+        b"ms" => 1,
+        b"" | b"s" => 1000,
+        b"m" => 60_000,
+        b"h" => 3_600_000,
+        b"d" => 86_400_000,
+        _ => return None,
+    };
+    number(digits)?.checked_mul(factor)
+}
+
+/// A token's life in seconds, at most [`MAX_LIFE_S`]; 0 means that it does not expire. Parts of a
+/// second are refused.
+pub fn life(text: &[u8]) -> Option<u64> {
+    let milliseconds = milliseconds(text)?;
+    let seconds = milliseconds / 1000;
+    (milliseconds % 1000 == 0 && seconds <= MAX_LIFE_S).then_some(seconds)
+}
+
+/// A time-out in milliseconds, within [`TIMEOUT_MS`].
+pub fn timeout(text: &[u8]) -> Option<u64> {
+    milliseconds(text).filter(|timeout| TIMEOUT_MS.contains(timeout))
+}
+
+/// A realm: the name that tokens are bound to, and whether virtual servers share it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Realm {
+    /// 1 to [`MAX_REALM`] bytes without control characters.
+    pub name: String,
+    /// A token bought at one virtual server serves at each that writes `shared`.
+    pub shared: bool,
+}
+
+/// The arguments of `l402_realm`: `"name"`, `"name" shared`, or `off` (`Some(None)`).
+pub fn realm<T: AsRef<[u8]>>(args: &[T]) -> Option<Option<Realm>> {
+    let shared = match args {
+        [only] if only.as_ref() == b"off" => return Some(None),
+        [_] => false,
+        [_, word] if word.as_ref() == b"shared" => true,
+        _ => return None,
+    };
+    let name = std::str::from_utf8(args.first()?.as_ref()).ok()?;
+    let fits = (1..=MAX_REALM).contains(&name.len()) && !name.chars().any(char::is_control);
+    fits.then(|| Some(Realm { name: name.to_owned(), shared }))
+}
+
+/// A backend's name: 1 to [`MAX_BACKEND_NAME`] letters, digits, `-` or `_`.
+pub fn backend_name(text: &[u8]) -> Option<&str> {
+    let fits = (1..=MAX_BACKEND_NAME).contains(&text.len())
+        && text.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
+    fits.then(|| std::str::from_utf8(text).ok()).flatten()
+}
+
+/// `unix:/path` → the path, absolute and at most [`MAX_SOCKET_PATH`] bytes.
+pub fn unix_socket(text: &[u8]) -> Option<&str> {
+    absolute_path(text.strip_prefix(b"unix:")?, MAX_SOCKET_PATH)
+}
+
+/// A directory for l402d: absolute, at most [`MAX_STATE_DIR`] bytes, without a final `/`.
+pub fn state_dir(text: &[u8]) -> Option<&str> {
+    let trimmed = absolute_path(text, usize::MAX)?.trim_end_matches('/');
+    (1..=MAX_STATE_DIR).contains(&trimmed.len()).then_some(trimmed)
+}
+
+/// An absolute path in UTF-8 without control characters, at most `max` bytes.
+pub fn absolute_path(text: &[u8], max: usize) -> Option<&str> {
+    let text = std::str::from_utf8(text).ok()?;
+    (text.starts_with('/') && text.len() <= max && !text.chars().any(char::is_control)).then_some(text)
+}
+
+/// A user or group of this host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Account {
+    /// By number.
+    Id(u32),
+    /// By name.
+    Name(String),
+}
+
+/// Who may connect to l402d.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Peer {
+    /// A user.
+    User(Account),
+    /// Those whose primary group it is.
+    Group(Account),
+}
+
+/// The name or number of a user or group.
+pub fn account(text: &str) -> Option<Account> {
+    if let Some(number) = number(text.as_bytes()) {
+        // The highest number is the kernel's "none".
+        return u32::try_from(number).ok().filter(|id| *id < u32::MAX).map(Account::Id);
+    }
+    let fits = (1..=64).contains(&text.len())
+        && !text.starts_with('-')
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.$".contains(&byte));
+    fits.then(|| Account::Name(text.to_owned()))
+}
+
+/// `www-data`, `33`, `@www-data` or `@33`.
+pub fn peer(text: &str) -> Option<Peer> {
+    match text.strip_prefix('@') {
+        Some(group) => account(group).map(Peer::Group),
+        None => account(text).map(Peer::User),
+    }
+}
+
+/// A socket's permission bits in three octal digits, with or without a `0` in front.
+pub fn socket_mode(text: &str) -> Option<u32> {
+    let digits = text.strip_prefix("0o").or_else(|| text.strip_prefix('0')).unwrap_or(text);
+    let octal = digits.len() == 3 && digits.bytes().all(|byte| matches!(byte, b'0'..=b'7'));
+    let mode = octal.then(|| u32::from_str_radix(digits, 8).ok()).flatten()?;
+    (mode & 0o600 == 0o600).then_some(mode)
+}
+
+/// `host`, `host:port`, `[v6]`, `[v6]:port` or a bare IPv6 address → `host:port`. A prefix
+/// `https://` and a final `/` are tolerated, as operators copy them from a browser.
+pub fn address(text: &str, default_port: u16) -> Option<String> {
+    let text = strip_scheme(text, "https://").unwrap_or(text);
+    let (host, port) = host_and_port(text.strip_suffix('/').unwrap_or(text))?;
+    Some(format!("{host}:{}", port.unwrap_or(default_port)))
+}
+
+/// `host:port`, `socks5://host:port` or `socks5h://host:port` → `host:port`; host names are always
+/// resolved by the proxy. A user name is refused.
+pub fn socks5(text: &str) -> Option<String> {
+    let rest = strip_scheme(text, "socks5://").or_else(|| strip_scheme(text, "socks5h://"));
+    let rest = rest.unwrap_or(text);
+    match host_and_port(rest.strip_suffix('/').unwrap_or(rest))? {
+        (host, Some(port)) => Some(format!("{host}:{port}")),
+        (_, None) => None,
+    }
+}
+
+fn strip_scheme<'a>(text: &'a str, scheme: &str) -> Option<&'a str> {
+    let (head, rest) = text.split_at_checked(scheme.len())?;
+    head.eq_ignore_ascii_case(scheme).then_some(rest)
+}
+
+/// Splits and checks; an IPv6 host comes back in brackets.
+fn host_and_port(text: &str) -> Option<(String, Option<u16>)> {
+    let v6 = |host: &str| host.parse::<std::net::Ipv6Addr>().ok().map(|address| format!("[{address}]"));
+    if let Some(rest) = text.strip_prefix('[') {
+        let (host, rest) = rest.split_once(']')?;
+        let port = if rest.is_empty() { None } else { Some(port(rest.strip_prefix(':')?)?) };
+        return Some((v6(host)?, port));
+    }
+    if let Some(host) = v6(text) {
+        return Some((host, None));
+    }
+    let (host, port) = match text.split_once(':') {
+        Some((host, number)) => (host, Some(port(number)?)),
+        None => (text, None),
+    };
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+    };
+    let name = host.strip_suffix('.').unwrap_or(host);
+    (host.len() <= 253 && name.split('.').all(label)).then(|| (host.to_owned(), port))
+}
+
+fn port(text: &str) -> Option<u16> {
+    number(text.as_bytes()).and_then(|port| u16::try_from(port).ok()).filter(|port| *port > 0)
+}
+
+/// How many letters one must add, drop or change to make one word of the other.
+pub fn distance(one: &str, other: &str) -> usize {
+    let other: Vec<char> = other.chars().collect();
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (at, letter) in one.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = at + 1;
+        for (column, theirs) in other.iter().enumerate() {
+            let change = diagonal + usize::from(letter != *theirs);
+            diagonal = row[column + 1];
+            row[column + 1] = change.min(diagonal + 1).min(row[column] + 1);
+        }
+    }
+    row[other.len()]
+}

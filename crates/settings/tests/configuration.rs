@@ -1,0 +1,429 @@
+//! Environments, blocks and files → typed settings or all that is wrong with them; and the pipe.
+#![allow(clippy::unwrap_used)]
+
+use proptest::prelude::*;
+use settings::{
+    Access, AgentConfig, BackendConfig, BackendSettings, Complaint, Flags, LndSettings, RootKeys, Secret,
+    backend_exists, check_private_mode, default_backend, named_backend, realm_has_reuse, root_keys,
+    set_but_not_read,
+};
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+
+const PEM: &[u8] = b"-----BEGIN CERTIFICATE-----\nMIIBszCCAVqgAwIBAgIQ\n-----END CERTIFICATE-----\n";
+const KEY: &str = "0123456789abcdef0123456789abcdef";
+
+/// The outer form of a V2 macaroon: an identifier, no caveat, a signature that is easily recognised.
+fn macaroon() -> Vec<u8> {
+    [&[2, 2, 3][..], b"id!", &[0, 0, 6, 32], &[0xab; 32]].concat()
+}
+
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    match path.to_str().unwrap() {
+        "/invoice.macaroon" => Ok(macaroon()),
+        "/hex.macaroon" => Ok(hex(&macaroon()).into_bytes()),
+        "/tls.cert" => Ok(PEM.to_vec()),
+        "/tls.both" => {
+            Ok([PEM, b"-----BEGIN EC PRIVATE KEY-----\nabcd\n-----END EC PRIVATE KEY-----\n"].concat())
+        }
+        "/empty.cert" => Ok(b"-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----".to_vec()),
+        "/key" => Ok(format!("{KEY}\r\n").into_bytes()),
+        "/keys" => {
+            let newer = KEY.to_uppercase();
+            Ok(format!("\n{newer}\r\n\n{KEY}\n{newer}\n \n").into_bytes())
+        }
+        "/second-short" => Ok(format!("{KEY}\nshort\n").into_bytes()),
+        "/33" => Ok((0..33).map(|n| format!("{n:032}\n")).collect::<String>().into_bytes()),
+        "/no-key" => Ok(b"\n".to_vec()),
+        "/short" => Ok(b"0123456789abcdef0123456789abcde\n".to_vec()),
+        "/open" => check_private_mode(0o100_644).map(|()| Vec::new()),
+        "/denied" => Err(ErrorKind::PermissionDenied.into()),
+        "/directory" => Err(ErrorKind::IsADirectory.into()),
+        _ => Err(ErrorKind::NotFound.into()),
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02X}")).collect::<String>() + "\n"
+}
+
+/// An environment that holds these variables.
+fn env<'a>(pairs: &'a [(&'a str, &'a str)]) -> impl Fn(&str) -> Option<String> + 'a {
+    |name| pairs.iter().rev().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+}
+
+const GOOD: [(&str, &str); 4] = [
+    ("LN_CLIENT_TYPE", "LND"),
+    ("LND_ADDRESS", "10.0.0.5"),
+    ("MACAROON_FILE_PATH", "/invoice.macaroon"),
+    ("CERT_FILE_PATH", "/tls.cert"),
+];
+
+/// The good environment with these variables over it.
+fn good_but<'a>(more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+    [&GOOD[..], more].concat()
+}
+
+fn default_of(pairs: &[(&str, &str)]) -> Result<Option<BackendSettings>, Vec<String>> {
+    default_backend(&env(pairs), &read).map_err(lines)
+}
+
+fn lines(complaints: Vec<Complaint>) -> Vec<String> {
+    complaints.iter().map(ToString::to_string).collect()
+}
+
+fn lnd() -> LndSettings {
+    LndSettings {
+        address: "10.0.0.5:10009".into(),
+        macaroon: Secret::new(macaroon()),
+        certificate: PEM.to_vec(),
+        socks5_proxy: None,
+        timeout_ms: 10_000,
+    }
+}
+
+#[test]
+fn the_environment_defines_the_default_backend() {
+    let expected = BackendSettings { name: "default".into(), config: BackendConfig::Lnd(lnd()) };
+    assert_eq!(default_of(&GOOD), Ok(Some(expected.clone())));
+    assert_eq!(
+        default_of(&good_but(&[("LN_CLIENT_TYPE", "lnd"), ("SOCKS5_PROXY", "")])),
+        Ok(Some(expected.clone()))
+    );
+    assert_eq!(default_of(&good_but(&[("MACAROON_FILE_PATH", "/hex.macaroon")])), Ok(Some(expected)));
+    assert_eq!(default_of(&[]), Ok(None));
+    assert_eq!(default_of(&[("LN_CLIENT_TYPE", ""), ("LND_ADDRESS", "x")]), Ok(None));
+    let proxied = default_of(&good_but(&[("SOCKS5_PROXY", "socks5://127.0.0.1:9050")])).unwrap().unwrap();
+    let BackendConfig::Lnd(proxied) = proxied.config;
+    assert_eq!(proxied.socks5_proxy.as_deref(), Some("127.0.0.1:9050"));
+}
+
+#[test]
+fn all_that_is_missing_is_named_at_once() {
+    let complaints = default_of(&[("LN_CLIENT_TYPE", "LND"), ("SOCKS5_PROXY", "nowhere")]).unwrap_err();
+    assert_eq!(
+        complaints,
+        [
+            "LND_ADDRESS is missing; expected host or host:port, such as 127.0.0.1:10009",
+            "MACAROON_FILE_PATH is missing; expected the path of a macaroon that LND made, such as invoice.macaroon",
+            "CERT_FILE_PATH is missing; expected the path of the node's certificate in PEM form, such as LND's tls.cert",
+            "SOCKS5_PROXY \"nowhere\" is not valid; expected host:port or socks5://host:port, without a user name",
+        ]
+    );
+}
+
+#[test]
+fn a_type_that_is_not_here_is_never_passed_over() {
+    for later in ["LNC", "CLN", "ECLAIR", "LNURL", "NWC", "BOLT12", "cln"] {
+        let complaints = default_of(&good_but(&[("LN_CLIENT_TYPE", later)])).unwrap_err();
+        let expected = format!(
+            "LN_CLIENT_TYPE \"{later}\" is a known type, but not in this version; expected LND (the only type in this version)"
+        );
+        assert_eq!(complaints, [expected]);
+        assert!(named_backend("x", &[("type", later)], &read).is_err());
+    }
+    let complaints = default_of(&good_but(&[("LN_CLIENT_TYPE", "PHOENIX")])).unwrap_err();
+    assert_eq!(
+        complaints,
+        ["LN_CLIENT_TYPE \"PHOENIX\" is not valid; expected LND (the only type in this version)"]
+    );
+    let complaints = default_of(&good_but(&[("LNC_PAIRING_PHRASE", "abandon ability able")])).unwrap_err();
+    assert!(
+        complaints[0].contains("means LNC") && complaints[0].contains("not in this version"),
+        "{complaints:?}"
+    );
+    assert!(!complaints[0].contains("abandon"), "{complaints:?}");
+}
+
+#[test]
+fn files_that_can_not_be_used() {
+    let cases = [
+        (
+            "MACAROON_FILE_PATH",
+            "/denied",
+            "can't be read: permission denied; expected the path of a macaroon",
+        ),
+        ("MACAROON_FILE_PATH", "/gone", "can't be read: no such file; expected"),
+        ("MACAROON_FILE_PATH", "/directory", "can't be read: is a directory; expected"),
+        ("MACAROON_FILE_PATH", "/tls.cert", "holds no macaroon; expected"),
+        ("CERT_FILE_PATH", "/invoice.macaroon", "holds no certificate in PEM form; expected"),
+        ("CERT_FILE_PATH", "/empty.cert", "holds no certificate in PEM form; expected"),
+        (
+            "CERT_FILE_PATH",
+            "/tls.both",
+            "holds no certificate in PEM form, or a private key beside it; expected",
+        ),
+        ("CERT_FILE_PATH", "/denied", "can't be read: permission denied; expected"),
+    ];
+    for (name, path, problem) in cases {
+        let complaints = default_of(&good_but(&[(name, path)])).unwrap_err();
+        assert_eq!(complaints.len(), 1, "{complaints:?}");
+        assert!(complaints[0].starts_with(&format!("{name} \"{path}\" {problem}")), "{complaints:?}");
+    }
+    let complaints = default_of(&good_but(&[("CERT_FILE_PATH", "/denied")])).unwrap_err();
+    assert!(
+        complaints[0].ends_with("must be readable by the user that starts nginx (or l402d)"),
+        "{complaints:?}"
+    );
+}
+
+#[test]
+fn a_block_defines_a_backend() {
+    let pairs = [
+        ("type", "lnd"),
+        ("address", "10.0.0.5"),
+        ("macaroon", "/invoice.macaroon"),
+        ("cert", "/tls.cert"),
+        ("timeout", "2500ms"),
+    ];
+    let config = BackendConfig::Lnd(LndSettings { timeout_ms: 2500, ..lnd() });
+    assert_eq!(named_backend("main", &pairs, &read), Ok(BackendSettings { name: "main".into(), config }));
+}
+
+#[test]
+fn all_that_is_wrong_with_a_block_is_named_at_once() {
+    let pairs = [
+        ("type", "lnd"),
+        ("adress", "x"),
+        ("address", "a b"),
+        ("address", "again"),
+        ("cert", "/gone"),
+        ("timeout", "0"),
+    ];
+    let complaints = lines(named_backend("a.b", &pairs, &read).unwrap_err());
+    let starts = [
+        "l402_backend \"a.b\" is not valid; expected a name of",
+        "adress of l402_backend a.b \"x\" is not known; expected one of type, address, macaroon, cert, socks5_proxy, timeout",
+        "address of l402_backend a.b is written twice; expected",
+        "address of l402_backend a.b \"a b\" is not valid; expected host",
+        "macaroon of l402_backend a.b is missing; expected",
+        "cert of l402_backend a.b \"/gone\" can't be read: no such file; expected",
+        "timeout of l402_backend a.b \"0\" is not valid; expected a time",
+    ];
+    assert_eq!(complaints.len(), starts.len(), "{complaints:#?}");
+    for (complaint, start) in complaints.iter().zip(starts) {
+        assert!(complaint.starts_with(start), "{complaint}\n{start}");
+    }
+    let complaints = lines(named_backend::<&str, &str>("main", &[], &read).unwrap_err());
+    assert_eq!(
+        complaints,
+        ["type of l402_backend main is missing; expected LND (the only type in this version)"]
+    );
+}
+
+#[test]
+fn the_root_key() {
+    let key =
+        |pairs: &[(&str, &str)]| root_keys(&env(pairs), &read).map_err(|complaint| complaint.to_string());
+    let secret = |text: &str| Secret::new(text.as_bytes().to_vec());
+    let expected = Ok(RootKeys { keys: vec![secret(KEY)], file: None });
+    assert_eq!(key(&[]), Ok(RootKeys::default()));
+    assert_eq!(key(&[("ROOT_KEY", KEY)]), expected);
+    let file = |path: &str, keys| Ok(RootKeys { keys, file: Some(path.into()) });
+    assert_eq!(key(&[("ROOT_KEY_FILE", "/key")]), file("/key", vec![secret(KEY)]));
+    assert_eq!(key(&[("ROOT_KEY", KEY), ("ROOT_KEY_FILE", "")]), expected);
+    let newer = &KEY.to_uppercase();
+    assert_eq!(key(&[("ROOT_KEY_FILE", "/keys")]), file("/keys", vec![secret(newer), secret(KEY)]));
+    let cases = [
+        (&[("ROOT_KEY", "")][..], "ROOT_KEY has 0 characters; expected at least 32 characters"),
+        (&[("ROOT_KEY", "hunter2")], "ROOT_KEY has 7 characters; expected at least 32 characters"),
+        (&[("ROOT_KEY_FILE", "/short")], "ROOT_KEY_FILE \"/short\" has 31 characters; expected"),
+        (
+            &[("ROOT_KEY_FILE", "/second-short")],
+            "ROOT_KEY_FILE \"/second-short\" has 5 characters in key 2; expected",
+        ),
+        (&[("ROOT_KEY_FILE", "/no-key")], "ROOT_KEY_FILE \"/no-key\" has 0 characters; expected"),
+        (&[("ROOT_KEY_FILE", "/33")], "ROOT_KEY_FILE \"/33\" has 33 keys, and 32 are the most; expected"),
+        (&[("ROOT_KEY_FILE", "/gone")], "ROOT_KEY_FILE \"/gone\" can't be read: no such file; expected"),
+        (
+            &[("ROOT_KEY_FILE", "/open")],
+            "ROOT_KEY_FILE \"/open\" can't be read: every user may read or write it (mode 0644",
+        ),
+        (
+            &[("ROOT_KEY", KEY), ("ROOT_KEY_FILE", "/key")],
+            "ROOT_KEY_FILE \"/key\" is set together with ROOT_KEY; expected",
+        ),
+    ];
+    for (pairs, start) in cases {
+        let complaint = key(pairs).unwrap_err();
+        assert!(complaint.starts_with(start), "{complaint}");
+        assert!(!complaint.contains("hunter2") && !complaint.contains(KEY), "{complaint}");
+    }
+}
+
+#[test]
+fn only_the_owner_and_group_may_have_rights() {
+    for mode in [0o600, 0o640, 0o100_400, 0o660] {
+        assert!(check_private_mode(mode).is_ok(), "{mode:o}");
+    }
+    for mode in [0o644, 0o604, 0o602, 0o777, 0o601] {
+        assert!(check_private_mode(mode).is_err(), "{mode:o}");
+    }
+}
+
+#[test]
+fn rules_between_settings() {
+    assert!(realm_has_reuse("r", true, 1).is_ok() && realm_has_reuse("r", false, 2).is_ok());
+    let text = realm_has_reuse("r", false, 1).unwrap_err().to_string();
+    assert!(
+        text.starts_with("l402_realm \"r\" needs tokens that serve more than once; expected l402_indefinite")
+    );
+
+    let backends = [BackendSettings { name: "main".into(), config: BackendConfig::Lnd(lnd()) }];
+    assert_eq!(backend_exists("main", &backends).unwrap().name, "main");
+    let text = backend_exists("mian", &backends).unwrap_err().to_string();
+    assert_eq!(text, "l402_backend \"mian\" is not defined; expected one of main");
+    let text = backend_exists("default", &[]).unwrap_err().to_string();
+    assert!(
+        text.starts_with("l402 is on and there is no backend to be paid through; expected LN_CLIENT_TYPE")
+    );
+
+    let pairs = [("REDIS_URL", "redis://:secret@h"), ("NWC_URI", ""), ("CASHU_ECASH_SUPPORT", "true")];
+    let env = env(&pairs);
+    assert_eq!(set_but_not_read(&env).collect::<Vec<_>>(), ["REDIS_URL", "CASHU_ECASH_SUPPORT"]);
+    assert_eq!(settings::find_directive("l402_realm").unwrap().key, "l402_realm");
+    assert!(settings::find_directive("l402_metrics").is_none());
+}
+
+#[test]
+fn a_configuration_from_environment_and_flags() {
+    let pairs = good_but(&[("ROOT_KEY", KEY), ("RUST_LOG", "debug"), ("L402_STATE_DIR", "/srv/env")]);
+    let config = AgentConfig::from_env(&env(&pairs), &read, &read, Flags::default()).unwrap();
+    assert_eq!(config.state_dir, Path::new("/srv/env"));
+    assert_eq!(config.socket, Path::new("/srv/env/l402d.sock"));
+    assert_eq!((config.log_file, config.log.as_str()), (None, "debug"));
+    assert_eq!(config.backends.len(), 1);
+
+    let main = BackendSettings { name: "main".into(), config: BackendConfig::Lnd(lnd()) };
+    let flags = Flags {
+        state_dir: Some(("l402_state_dir", "/srv/flag/")),
+        listen: Some(("--listen", "unix:/run/x.sock")),
+        log_in_state_dir: true,
+        backends: vec![main],
+    };
+    let config = AgentConfig::from_env(&env(&pairs), &read, &read, flags).unwrap();
+    assert_eq!(config.state_dir, Path::new("/srv/flag"));
+    assert_eq!(config.socket, Path::new("/run/x.sock"));
+    assert_eq!(config.log_file.as_deref(), Some(Path::new("/srv/flag/l402d.log")));
+    let names: Vec<_> = config.backends.iter().map(|backend| backend.name.as_str()).collect();
+    assert_eq!(names, ["default", "main"]);
+
+    let nothing = AgentConfig::from_env(&env(&[]), &read, &read, Flags::default()).unwrap();
+    assert_eq!(nothing.state_dir, Path::new(settings::DEFAULT_STATE_DIR));
+    assert!(nothing.backends.is_empty() && nothing.root_keys.keys.is_empty() && nothing.log == "info");
+}
+
+#[test]
+fn all_that_is_wrong_with_a_configuration_is_named_at_once() {
+    let block = || BackendSettings { name: "default".into(), config: BackendConfig::Lnd(lnd()) };
+    let pairs = good_but(&[("ROOT_KEY", "short"), ("RUST_LOG", "a\nb"), ("L402_LOG", "l402d.log")]);
+    let flags = Flags {
+        state_dir: Some(("--state-dir", "here")),
+        listen: Some(("--listen", "127.0.0.1:1")),
+        log_in_state_dir: false,
+        backends: vec![block()],
+    };
+    let complaints = lines(AgentConfig::from_env(&env(&pairs), &read, &read, flags).unwrap_err());
+    let starts = [
+        "--state-dir \"here\" is not valid; expected an absolute path",
+        "--listen \"127.0.0.1:1\" is not valid; expected unix:",
+        "L402_LOG \"l402d.log\" is not valid; expected an absolute path",
+        "RUST_LOG \"a\\nb\" is not valid; expected a filter",
+        "ROOT_KEY has 5 characters",
+        "l402_backend \"default\" is defined twice; expected another name, or no LN_CLIENT_TYPE in the environment",
+    ];
+    assert_eq!(complaints.len(), starts.len(), "{complaints:#?}");
+    for (complaint, start) in complaints.iter().zip(starts) {
+        assert!(complaint.starts_with(start), "{complaint}\n{start}");
+    }
+}
+
+#[test]
+fn secrets_do_not_show() {
+    let pairs = good_but(&[("ROOT_KEY", KEY), ("SOCKS5_PROXY", "127.0.0.1:9050")]);
+    let config = AgentConfig::from_env(&env(&pairs), &read, &read, Flags::default()).unwrap();
+    let shown = format!("{config:#?}");
+    assert_eq!(shown.matches("[redacted]").count(), 2, "{shown}");
+    assert!(!shown.contains("171") && !shown.contains("0123456789") && !shown.contains("48,"), "{shown}");
+    let complaints = default_of(&good_but(&[("SOCKS5_PROXY", "socks5://me:hunter2@h:1")])).unwrap_err();
+    assert!(complaints[0].starts_with("SOCKS5_PROXY is not valid"), "{complaints:?}");
+    let complaints = default_of(&good_but(&[("LND_ADDRESS", "https://me:hunter2@h:1")])).unwrap_err();
+    assert!(!complaints[0].contains("hunter2"), "{complaints:?}");
+}
+
+fn text() -> impl Strategy<Value = String> {
+    "[^\\x00-\\x1f\\x7f]{1,40}"
+}
+
+fn backend(name: String) -> impl Strategy<Value = BackendSettings> {
+    let bytes = || prop::collection::vec(any::<u8>(), 0..300);
+    (text(), bytes(), bytes(), prop::option::of(text()), 100u64..=600_000).prop_map(
+        move |(address, macaroon, certificate, socks5_proxy, timeout_ms)| {
+            let macaroon = Secret::new(macaroon);
+            let lnd = LndSettings { address, macaroon, certificate, socks5_proxy, timeout_ms };
+            BackendSettings { name: name.clone(), config: BackendConfig::Lnd(lnd) }
+        },
+    )
+}
+
+fn config() -> impl Strategy<Value = AgentConfig> {
+    let backends = prop::collection::btree_set("[a-zA-Z0-9_-]{1,64}", 0..4)
+        .prop_flat_map(|names| names.into_iter().map(backend).collect::<Vec<_>>());
+    let path = || text().prop_map(|text| PathBuf::from(format!("/{text}")));
+    let key = prop::collection::vec(any::<u8>(), 32..80).prop_map(Secret::new);
+    let key = prop::collection::vec(key, 0..4);
+    (path(), path(), prop::option::of(path()), text(), backends, key).prop_map(
+        |(state_dir, socket, log_file, log, backends, keys)| AgentConfig {
+            state_dir,
+            socket,
+            access: Access::default(),
+            log_file,
+            log,
+            backends,
+            root_keys: RootKeys { keys, file: None },
+        },
+    )
+}
+
+proptest! {
+    #[test]
+    fn the_pipe_carries_any_configuration(config in config()) {
+        let text = config.to_pairs();
+        prop_assert!(text.ends_with(b"\0\0"));
+        prop_assert_eq!(AgentConfig::from_pairs(&text), Ok(config));
+    }
+
+    /// Cut anywhere, the text is refused: half a configuration must not run.
+    #[test]
+    fn a_cut_pipe_is_refused(config in config(), at in any::<prop::sample::Index>()) {
+        let text = config.to_pairs();
+        prop_assert!(AgentConfig::from_pairs(&text[..at.index(text.len())]).is_err());
+    }
+
+    #[test]
+    fn noise_in_the_pipe_never_panics(text in any::<Vec<u8>>(), config in config(), at in any::<prop::sample::Index>(), byte in any::<u8>()) {
+        let _ = AgentConfig::from_pairs(&text);
+        let mut text = config.to_pairs();
+        let at = at.index(text.len());
+        text[at] = byte;
+        let _ = AgentConfig::from_pairs(&text);
+    }
+}
+
+#[test]
+fn the_pipe_of_another_release_is_refused() {
+    let config = AgentConfig::from_env(&env(&GOOD), &read, &read, Flags::default()).unwrap();
+    let text = config.to_pairs();
+    let with = |more: &[u8]| [more, &text[..]].concat();
+    let complaints = |text: &[u8]| lines(AgentConfig::from_pairs(text).unwrap_err());
+    assert!(complaints(&with(b"colour=red\0"))[0].starts_with("colour is not known; expected"));
+    assert!(complaints(&with(b"log_filter=a\0"))[0].starts_with("log_filter is written twice; expected"));
+    assert!(
+        complaints(&with(b"backend.x.type=cln\0"))[0].starts_with("backend.x.type is not valid; expected")
+    );
+    assert_eq!(complaints(&with(b"backend.x.type=lnd\0")).len(), 4);
+    let root = complaints(&with(b"root_key=5ecretZ\0"));
+    assert!(root[0].starts_with("root_key is not valid; expected") && !root[0].contains("5ecret"));
+    assert_eq!(complaints(b"\0").len(), 3);
+    assert!(complaints(b"")[0].starts_with("the configuration pipe was cut short"));
+}
