@@ -1,0 +1,142 @@
+//! What has been spent and what has been paid, kept so that a crash forgets nothing.
+//!
+//! [`Store`] is the trait that l402d draws on; [`SqliteStore`] is the embedded implementation (one host),
+//! [`Model`] the reference that says in forty lines what each call means, and [`conformance`] the suite
+//! that every implementation passes.
+//!
+//! The rules (DESIGN.md, invariants 1 and 2):
+//!
+//! * [`Store::claim`] is atomic and durable before it answers: N copies of one credential, over any number
+//!   of handles and processes, draw at most `limit` units.
+//! * A claim is counted by *payment hash*, never by the bytes of the credential, so that no re-encoding,
+//!   narrowing or second token spends a payment twice.
+//! * What was drawn and what was settled is kept for ever: no mark can expire before its token.
+//! * A claim carries a request id. The same id again is the same draw (a resend after a crash draws once).
+//! * A released id is closed for good: claiming with it answers [`Claimed::Released`] and draws nothing,
+//!   also when the release came *first*. So "release and forget" is safe in any order of arrival.
+//! * Request ids are remembered for [`KEEP_REQUESTS`], far longer than any resend can take.
+#![forbid(unsafe_code)]
+
+pub mod conformance;
+mod model;
+mod sqlite;
+
+pub use model::Model;
+pub use sqlite::{OpenError, Options, SqliteStore};
+
+use std::{fmt, future::Future, pin::Pin, time::Duration};
+
+/// A future that can be sent to another thread.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// A payment hash, as raw bytes.
+pub type Hash = [u8; 32];
+
+/// Names one redemption; unique, chosen by whoever asks, repeated in a resend.
+pub type RequestId = [u8; 16];
+
+/// How long a request id is remembered (for resends and releases). A resend happens within the agent
+/// time-out (seconds) of the first sending; an hour also covers a response that streams for long before
+/// it is known to have failed. The *units* a claim drew are remembered for ever.
+pub const KEEP_REQUESTS: Duration = Duration::from_secs(3600);
+
+/// Durable claims and settlements.
+///
+/// A call that was started is carried out even when its future is dropped: whoever gives up on a
+/// [`Store::claim`] calls [`Store::release`] with the same id.
+pub trait Store: Send + Sync {
+    /// Draws `units` from what a payment bought, if that leaves `used ≤ limit`. Durable once it answers.
+    ///
+    /// # Errors
+    /// [`StoreError`]; nothing was granted then, and nothing may be served.
+    fn claim(&self, claim: Claim) -> BoxFuture<'_, Result<Claimed, StoreError>>;
+
+    /// Gives back what the request drew, once, and closes its id. Answers whether something was given back.
+    ///
+    /// # Errors
+    /// [`StoreError`]; the draw may stand then, and the call may be repeated.
+    fn release(&self, request: RequestId) -> BoxFuture<'_, Result<bool, StoreError>>;
+
+    /// The settlement of a payment, if it was recorded.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    fn settled_get(&self, payment_hash: Hash) -> BoxFuture<'_, Result<Option<Settled>, StoreError>>;
+
+    /// Records a settlement, for ever. The first record stays; a later one can only add a missing preimage.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    fn settled_put(&self, payment_hash: Hash, settled: Settled) -> BoxFuture<'_, Result<(), StoreError>>;
+}
+
+/// What [`Store::claim`] is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// The payment that is drawn on.
+    pub payment_hash: Hash,
+    /// Names this redemption.
+    pub request: RequestId,
+    /// The most units that the presenting token lets anyone have drawn from the payment.
+    pub limit: u32,
+    /// How many units this redemption draws (a request is 1).
+    pub units: u32,
+}
+
+/// What a claim came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Claimed {
+    /// The units are drawn, durably.
+    Granted {
+        /// Units left under the claim's limit, as of this draw.
+        remaining: u32,
+    },
+    /// Fewer units are left than were asked for; nothing was drawn.
+    UsedUp,
+    /// This request id was released before; nothing was drawn.
+    Released,
+}
+
+/// A payment that arrived.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Settled {
+    /// The preimage, where the node tells it.
+    pub preimage: Option<[u8; 32]>,
+    /// What arrived, in msat.
+    pub received_msat: u64,
+    /// When it was recorded, in Unix seconds.
+    pub at: u64,
+}
+
+impl fmt::Debug for Settled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settled")
+            .field("preimage", &self.preimage.map(|_| "redacted"))
+            .field("received_msat", &self.received_msat)
+            .field("at", &self.at)
+            .finish()
+    }
+}
+
+/// Why a store could not answer. Nothing was granted.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// The storage failed (disk full, I/O error, locked too long): the operator's to mend, worth a retry.
+    #[error("the store is unavailable: {0}")]
+    Unavailable(String),
+    /// One request id was used for two different payments: a mistake of the caller.
+    #[error("a request id was used for two payments")]
+    RequestReused,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_of_a_settlement_hides_the_preimage() {
+        let settled = Settled { preimage: Some([0xab; 32]), received_msat: 7, at: 1 };
+        let text = format!("{settled:?}");
+        assert!(text.contains("redacted") && !text.contains("171") && !text.contains("ab, "), "{text}");
+    }
+}
