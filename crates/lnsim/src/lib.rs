@@ -1,0 +1,30 @@
+//! A simulated Lightning network: one ledger behind the front doors of real nodes.
+//!
+//! For the demonstration, the tests and the benches. [`Sim::start`] gives a node that answers LND's gRPC interface as
+//! LND v0.20 does, over TLS and with macaroons, and whose invoices are genuine signed BOLT11 of regtest. A second node,
+//! the payer, pays them from its balance: by `SendPaymentV2` of the same address (where LND would refuse a payment to
+//! itself) or by [`Sim::pay`]. [`Fault`]s make it misbehave.
+//!
+//! The way of a call: `listener` (TCP, TLS) → `front` (macaroon, faults, LND's manner) → `world` (lock, subscribers) →
+//! [`ledger`] (the rules). This crate never depends on the crate `lightning`: a mistake must not be on both sides.
+#![forbid(unsafe_code)]
+
+pub mod bolt11;
+mod fault;
+mod front;
+mod identity;
+pub mod ledger;
+mod listener;
+mod messages;
+mod method;
+mod permits;
+mod sim;
+mod world;
+
+pub use fault::{BadFault, Fault, FaultKind};
+pub use identity::IdentityError;
+pub use ledger::{FailureReason, Hash32, Invoice as InvoiceView, LedgerError, State};
+pub use method::{Method, UnknownMethod};
+pub use permits::Permit;
+pub use sim::{CallsMissing, PayError, Sim, SimOptions, StartError};
+pub use world::{CreateError, InvoiceSpec};

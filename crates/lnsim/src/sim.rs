@@ -1,0 +1,320 @@
+//! The simulator as a value: start it, use it from any thread, drop it.
+
+use std::fs;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+use tokio::sync::mpsc;
+use tokio_rustls::TlsAcceptor;
+
+use crate::bolt11::NodeKey;
+use crate::fault::{Fault, FaultKind};
+use crate::front::Front;
+use crate::identity::{Identity, IdentityError};
+use crate::ledger::{FailureReason, Hash32, Invoice, LedgerError, PaymentStatus};
+use crate::listener::{self, Mode, ModeChange, Port};
+use crate::method::Method;
+use crate::permits::{Oven, Permit};
+use crate::world::{CreateError, InvoiceSpec, World, random};
+
+/// How long [`Sim::wait_for_calls`] waits at most: long enough for a loaded machine, short enough for a test.
+const WAIT: Duration = Duration::from_secs(30);
+
+/// Where LND keeps the macaroons of its network, below its directory.
+const NETWORK_DIR: &str = "data/chain/bitcoin/regtest";
+
+/// How to start a simulator.
+#[derive(Clone, Debug)]
+pub struct SimOptions {
+    /// Where to listen; port 0 is any free one.
+    pub listen: SocketAddr,
+    /// LND's directory; it is made, and existing certificate and macaroons in it are replaced. `None` is a temporary
+    /// one that goes with the simulator.
+    pub dir: Option<PathBuf>,
+    /// What the payer begins with, msat.
+    pub balance_msat: u64,
+    /// What the routing of each payment costs, msat. Zero, as over a direct channel.
+    pub fee_msat: u64,
+    /// Faults from the start.
+    pub faults: Vec<Fault>,
+}
+
+impl Default for SimOptions {
+    /// Any port of 127.0.0.1, a temporary directory, 10 BTC.
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            dir: None,
+            balance_msat: 1_000_000_000_000,
+            fee_msat: 0,
+            faults: Vec::new(),
+        }
+    }
+}
+
+/// Why a simulator did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The address can't be had, or the runtime could not be made.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// The address asked for.
+        address: SocketAddr,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The directory can't be written.
+    #[error("cannot write {path}")]
+    Write {
+        /// The file or directory.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// No certificate.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// The system gave no random bytes.
+    #[error("no random bytes: {0}")]
+    Random(#[from] getrandom::Error),
+}
+
+/// Why [`Sim::pay`] did not bring a preimage.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PayError {
+    /// Not tried: unreadable, for another network, expired, paid before … in LND's words.
+    #[error("{0}")]
+    Refused(String),
+    /// Tried and failed.
+    #[error("the payment failed: {0:?}")]
+    Failed(FailureReason),
+    /// Under way: the receiver holds it ([`FaultKind::Hold`]).
+    #[error("the payment is in flight")]
+    InFlight,
+}
+
+/// The calls waited for did not come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{method} came {count} times, {wanted} were waited for")]
+pub struct CallsMissing {
+    /// The call.
+    pub method: Method,
+    /// How often it came.
+    pub count: u64,
+    /// How often it should have come.
+    pub wanted: u64,
+}
+
+/// A running simulator. It stops when it is dropped. All methods may be called from any thread.
+pub struct Sim {
+    world: Arc<World>,
+    address: SocketAddr,
+    dir: PathBuf,
+    modes: mpsc::UnboundedSender<ModeChange>,
+    /// `Some` until dropped.
+    runtime: Option<Runtime>,
+    _temporary: Option<TempDir>,
+}
+
+impl Sim {
+    /// Starts a simulator. On return it serves, and its files are written.
+    pub fn start(options: SimOptions) -> Result<Self, StartError> {
+        let (dir, temporary) = match options.dir {
+            Some(dir) => (dir, None),
+            None => {
+                let temporary = TempDir::with_prefix("lnsim-")
+                    .map_err(|source| StartError::Write { path: std::env::temp_dir(), source })?;
+                (temporary.path().to_owned(), Some(temporary))
+            }
+        };
+        let identity = Identity::generate()?;
+        let oven = Oven::new(random()?);
+        write_files(&dir, &identity, &oven)?;
+
+        let world = Arc::new(World::new(node_key()?, node_key()?, options.balance_msat, options.fee_msat));
+        let listen_error = |source| StartError::Listen { address: options.listen, source };
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .thread_name("lnsim")
+            .enable_all()
+            .build()
+            .map_err(listen_error)?;
+        let (modes, mode_changes) = mpsc::unbounded_channel();
+        let port = {
+            let _guard = runtime.enter();
+            Port::bind(options.listen).map_err(listen_error)?
+        };
+        let address = port.address();
+        let front = Front { world: world.clone(), oven: Arc::new(oven) };
+        runtime.spawn(listener::serve(port, front, TlsAcceptor::from(identity.server), mode_changes));
+
+        let sim = Self { world, address, dir, modes, runtime: Some(runtime), _temporary: temporary };
+        for fault in options.faults {
+            sim.fault(fault);
+        }
+        Ok(sim)
+    }
+
+    /// `host:port` of LND's gRPC interface.
+    pub fn lnd_address(&self) -> String {
+        self.address.to_string()
+    }
+
+    /// LND's directory.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The node's certificate.
+    pub fn tls_cert_path(&self) -> PathBuf {
+        self.dir.join("tls.cert")
+    }
+
+    /// One of the node's macaroons.
+    pub fn macaroon_path(&self, permit: Permit) -> PathBuf {
+        self.dir.join(NETWORK_DIR).join(permit.file_name())
+    }
+
+    /// Makes an invoice, as `AddInvoice` does, faults included.
+    pub fn create(&self, spec: InvoiceSpec) -> Result<Invoice, CreateError> {
+        self.world.create(spec).map(|(invoice, _)| invoice)
+    }
+
+    /// The invoice of `hash` as it stands now.
+    pub fn invoice(&self, hash: &Hash32) -> Option<Invoice> {
+        self.world.with_ledger(|ledger, now| ledger.look_up(hash, now)).ok()
+    }
+
+    /// Pays an invoice from the payer's balance; gives the preimage.
+    pub fn pay(&self, bolt11: &str) -> Result<[u8; 32], PayError> {
+        let refused = |error: &dyn std::error::Error| PayError::Refused(error.to_string());
+        let order = self.world.order(bolt11, 0, u64::MAX).map_err(|error| refused(&error))?;
+        let hash = order.hash;
+        self.world.register(order).map_err(|error| refused(&error))?;
+        match self.world.attempt(&hash).map(|payment| payment.status) {
+            Some(PaymentStatus::Succeeded(preimage)) => Ok(preimage),
+            Some(PaymentStatus::Failed(reason)) => Err(PayError::Failed(reason)),
+            Some(PaymentStatus::InFlight) | None => Err(PayError::InFlight),
+        }
+    }
+
+    /// Settles an invoice whose payment was left for later or held.
+    pub fn settle_now(&self, hash: &Hash32) -> Result<(), LedgerError> {
+        self.world.settle(hash).map(|_| ())
+    }
+
+    /// Cancels an unpaid invoice, or gives a held payment back.
+    pub fn cancel(&self, hash: &Hash32) -> Result<(), LedgerError> {
+        self.world.cancel(hash)
+    }
+
+    /// Sets the nodes' clock forward, so that invoices expire.
+    pub fn advance_clock(&self, seconds: u64) {
+        self.world.advance(seconds);
+    }
+
+    /// What the payer can spend, msat.
+    pub fn balance_msat(&self) -> u64 {
+        self.world.with_ledger(|ledger, _| ledger.balance_msat())
+    }
+
+    /// What settled invoices received, msat.
+    pub fn received_msat(&self) -> u64 {
+        self.world.with_ledger(|ledger, _| ledger.received_msat())
+    }
+
+    /// Sets a fault, in addition to those that are set.
+    pub fn fault(&self, fault: impl Into<Fault>) {
+        let fault = fault.into();
+        match fault.kind {
+            FaultKind::RefuseConnections => {
+                self.set_mode(Mode::Closed);
+                self.world.connections.cut_all();
+            }
+            FaultKind::HangConnections => self.set_mode(Mode::Silent),
+            _ => self.world.faults().set(fault),
+        }
+    }
+
+    /// Ends all faults; the port serves again. What a fault did to an invoice stays done.
+    pub fn clear_faults(&self) {
+        self.world.faults().clear();
+        self.set_mode(Mode::Open);
+    }
+
+    /// What a restart of the node is to its clients: all connections are cut at once, the ledger stays.
+    pub fn restart(&self) {
+        self.world.connections.cut_all();
+    }
+
+    /// How often a call came so far, refused ones included.
+    pub fn calls(&self, method: Method) -> u64 {
+        self.world.calls.get(method)
+    }
+
+    /// Blocks until a call has come `at_least` times in all. A call of `SubscribeInvoices` counts once it stands: events
+    /// after that are not lost to it.
+    ///
+    /// # Errors
+    /// After 30 s.
+    pub fn wait_for_calls(&self, method: Method, at_least: u64) -> Result<u64, CallsMissing> {
+        let missing = |count| CallsMissing { method, count, wanted: at_least };
+        self.world.calls.wait(method, at_least, WAIT).map_err(missing)
+    }
+
+    /// Returns when the change has taken effect. A port that can't be had back is logged.
+    fn set_mode(&self, mode: Mode) {
+        let (done, waiting) = std::sync::mpsc::sync_channel(1);
+        let sent = self.modes.send((mode, done)).is_ok();
+        if sent && let Ok(Err(error)) = waiting.recv() {
+            tracing::error!(%error, address = %self.address, "the port could not be opened again");
+        }
+    }
+}
+
+impl Drop for Sim {
+    fn drop(&mut self) {
+        self.world.connections.cut_all();
+        if let Some(runtime) = self.runtime.take() {
+            // Not waited for, so that a simulator may be dropped within another runtime.
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// A random secp256k1 key. All but a negligible part of 32 random bytes are one.
+fn node_key() -> Result<NodeKey, getrandom::Error> {
+    loop {
+        if let Ok(key) = NodeKey::from_bytes(&random()?) {
+            return Ok(key);
+        }
+    }
+}
+
+/// Writes `tls.cert`, `tls.key` and the macaroons where LND has them, with LND's modes.
+fn write_files(dir: &Path, identity: &Identity, oven: &Oven) -> Result<(), StartError> {
+    let network = dir.join(NETWORK_DIR);
+    fs::create_dir_all(&network).map_err(|source| StartError::Write { path: network.clone(), source })?;
+    write(&dir.join("tls.cert"), identity.cert_pem.as_bytes(), 0o644)?;
+    write(&dir.join("tls.key"), identity.key_pem.as_bytes(), 0o600)?;
+    for permit in Permit::ALL {
+        let mode = if permit == Permit::Admin { 0o640 } else { 0o644 };
+        write(&network.join(permit.file_name()), &oven.mint(permit)?, mode)?;
+    }
+    Ok(())
+}
+
+fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<(), StartError> {
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(mode);
+    options
+        .open(path)
+        .and_then(|mut file| io::Write::write_all(&mut file, bytes))
+        .map_err(|source| StartError::Write { path: path.to_owned(), source })
+}
