@@ -1,0 +1,121 @@
+//! The trait that a wallet fulfils, in domain types.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+
+use l402::{Msat, PaymentHash, Preimage};
+use tokio::sync::mpsc;
+
+use crate::LightningError;
+
+/// The answer of a wallet, under way. Dropping it gives the call up.
+pub type Reply<'a, T> = Pin<Box<dyn Future<Output = Result<T, LightningError>> + Send + 'a>>;
+
+/// A wallet that receives.
+///
+/// Every call is bounded by one deadline that the wallet was opened with, connecting included. The methods must be
+/// called within a tokio runtime.
+pub trait Lightning: Send + Sync {
+    /// Makes an invoice. What comes back was checked against what was asked: amount, hash, network, expiry and
+    /// description; a wallet that returns anything else is [`LightningError::Wrong`].
+    fn create<'a>(&'a self, ask: &'a InvoiceRequest) -> Reply<'a, Invoice>;
+
+    /// The state of an invoice of this wallet. Only [`Lookup::Settled`] means paid.
+    fn look_up(&self, hash: PaymentHash) -> Reply<'_, Lookup>;
+
+    /// Settlements from now on, as the wallet pushes them. The subscription is renewed after every loss, and resumes
+    /// behind the last settlement that was delivered; what settled before the first one was delivered may be missed
+    /// during an outage, so [`Lightning::look_up`] stays the fall-back. The same settlement may come twice. It ends
+    /// when the receiver is dropped. A wallet that can't push never sends anything.
+    fn settlements(&self) -> mpsc::Receiver<Settlement>;
+
+    /// How the wallet is: for start-up checks and the operator.
+    fn health(&self) -> Reply<'_, Health>;
+}
+
+/// An invoice to make.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InvoiceRequest {
+    /// What it costs.
+    pub amount: Msat,
+    /// What the payer's wallet shows. An invoice holds at most 639 bytes of it: the rest is cut off at a character.
+    pub description: String,
+    /// Life of the invoice, seconds.
+    pub expiry_s: u32,
+}
+
+/// An invoice that was made and checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Invoice {
+    /// Its payment hash.
+    pub payment_hash: PaymentHash,
+    /// What the client pays (BOLT 11).
+    pub bolt11: String,
+    /// When it expires, Unix seconds.
+    pub expires_at: u64,
+}
+
+/// What a wallet knows of an invoice.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Lookup {
+    /// Paid; the money is the wallet's.
+    Settled {
+        /// The preimage, where the wallet tells it. It matches the payment hash.
+        preimage: Option<Preimage>,
+        /// What was received.
+        received: Msat,
+    },
+    /// Not paid, or held and not settled.
+    Pending {
+        /// The invoice, where the wallet tells it.
+        bolt11: Option<String>,
+        /// When it expires, Unix seconds.
+        expires_at: u64,
+    },
+    /// Cancelled or expired, unpaid.
+    Dead,
+    /// The wallet has no such invoice.
+    Unknown,
+    /// This wallet can't look anything up.
+    CannotLookUp,
+}
+
+/// Shows everything but the preimage and the invoice's text.
+impl fmt::Debug for Lookup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Lookup::Settled { preimage, received } => {
+                f.debug_struct("Settled").field("preimage", preimage).field("received", received).finish()
+            }
+            Lookup::Pending { expires_at, .. } => {
+                f.debug_struct("Pending").field("expires_at", expires_at).finish_non_exhaustive()
+            }
+            Lookup::Dead => f.write_str("Dead"),
+            Lookup::Unknown => f.write_str("Unknown"),
+            Lookup::CannotLookUp => f.write_str("CannotLookUp"),
+        }
+    }
+}
+
+/// A payment that arrived.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settlement {
+    /// Which invoice.
+    pub payment_hash: PaymentHash,
+    /// The preimage, where the wallet tells it. It matches the payment hash. Its `Debug` shows nothing.
+    pub preimage: Option<Preimage>,
+    /// What was received.
+    pub received: Msat,
+}
+
+/// How a wallet is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Health {
+    /// What it calls itself: kind, version, public key, as far as it tells.
+    pub node: String,
+    /// Its network, where it tells: `mainnet`, `regtest` …
+    pub network: Option<String>,
+    /// Whether it has caught up with the chain, where it tells.
+    pub synced: Option<bool>,
+}

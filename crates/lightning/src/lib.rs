@@ -1,0 +1,43 @@
+//! The Lightning trait and one module per wallet.
+//!
+//! [`Lightning`] is what the engine needs of a wallet: make an invoice, look one up, hear of settlements, say how it
+//! is. Each wallet is one module that speaks its node's own protocol; none of that protocol's types leaves it. What
+//! every wallet has to keep is written down as code in [`conformance`]. [`open`] is the one list of wallets.
+
+#![forbid(unsafe_code)]
+
+mod api;
+pub mod conformance;
+mod error;
+mod invoice;
+pub mod lnd;
+
+use std::sync::Arc;
+
+use settings::{BackendConfig, BackendSettings};
+
+pub use api::{Health, Invoice, InvoiceRequest, Lightning, Lookup, Reply, Settlement};
+pub use error::LightningError;
+pub use invoice::{Asked, Checked, Network, check_invoice, fit_description};
+
+/// Opens the wallet that `settings` names. Nothing is connected before the first call.
+///
+/// # Errors
+/// The operator's: an address, certificate or macaroon that can't be read. The text names the wallet and holds no
+/// secret.
+pub fn open(settings: &BackendSettings) -> Result<Arc<dyn Lightning>, OpenError> {
+    let wallet = match &settings.config {
+        BackendConfig::Lnd(lnd) => lnd::open(lnd),
+    };
+    wallet.map_err(|reason| OpenError { backend: settings.name.clone(), reason })
+}
+
+/// A wallet whose settings can't be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("backend {backend}: {reason}")]
+pub struct OpenError {
+    /// The name of the backend.
+    pub backend: String,
+    /// What is wrong, and what is expected.
+    pub reason: String,
+}

@@ -1,0 +1,112 @@
+//! Settlements as LND pushes them: one `SubscribeInvoices` stream, opened again after every loss.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use lnd_rpc::channel::{innermost, is_transport};
+use lnd_rpc::lnrpc::{self, invoice::InvoiceState};
+use tokio::sync::mpsc;
+
+use super::link::{FIRST_PAUSE, Line, Link, pause_after};
+use super::message;
+use super::status::{Method, refusal};
+use crate::{LightningError, Settlement};
+
+/// Settlements that may wait for the engine; beyond that the stream waits, and LND keeps them.
+const BACKLOG: usize = 1024;
+
+/// Longest pause after a refusal, which only the operator can mend.
+const REFUSED_PAUSE: Duration = Duration::from_secs(60);
+
+/// Follows the settlements until the receiver is dropped.
+pub(super) fn follow(link: Arc<Link>) -> mpsc::Receiver<Settlement> {
+    let (to, settlements) = mpsc::channel(BACKLOG);
+    tokio::spawn(async move {
+        let mut follower = Follower { link, to: to.clone(), settle_index: 0, failures: 0, complaint: None };
+        tokio::select! {
+            () = to.closed() => {}
+            () = follower.run() => {}
+        }
+    });
+    settlements
+}
+
+struct Follower {
+    link: Arc<Link>,
+    to: mpsc::Sender<Settlement>,
+    /// The last settlement delivered. Zero until there was one: then LND starts with what comes next.
+    settle_index: u64,
+    /// Streams that failed since one delivered something.
+    failures: u32,
+    /// What was logged last; the same is not logged again.
+    complaint: Option<String>,
+}
+
+impl Follower {
+    /// Ends when the engine has gone.
+    async fn run(&mut self) {
+        while !self.to.is_closed() {
+            let Err(error) = self.stream().await else { return };
+            let text = error.to_string();
+            if self.complaint.as_ref() != Some(&text) {
+                tracing::warn!("no settlements are pushed, only look-ups find them: {text}");
+                self.complaint = Some(text);
+            }
+            let pause = match error {
+                // The connection has its own back-off, and says when it is tried again.
+                LightningError::Unavailable { retry_after, .. } => retry_after.max(FIRST_PAUSE),
+                LightningError::TimedOut => FIRST_PAUSE,
+                LightningError::Refused(_) | LightningError::Wrong(_) => {
+                    pause_after(self.failures).saturating_mul(4).min(REFUSED_PAUSE)
+                }
+            };
+            self.failures = self.failures.saturating_add(1);
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    /// One subscription; `Ok` when the engine has gone.
+    async fn stream(&mut self) -> Result<(), LightningError> {
+        let line = self.link.line().await?;
+        let from = lnrpc::InvoiceSubscription { add_index: 0, settle_index: self.settle_index };
+        // LND sends no response headers before the first event, so that this alone may take for ever; the pings of the
+        // channel find a dead connection.
+        let opened = self.link.client(&line).subscribe_invoices(from).await;
+        let mut stream = opened.map_err(|status| self.failed(&line, &status))?.into_inner();
+        loop {
+            let event = stream.message().await.map_err(|status| self.failed(&line, &status))?;
+            let Some(invoice) = event else {
+                return Err(LightningError::unavailable(
+                    "the node ended the subscription",
+                    pause_after(self.failures),
+                ));
+            };
+            self.link.answered(&line);
+            self.failures = 0;
+            if self.complaint.take().is_some() {
+                tracing::info!("settlements are pushed again");
+            }
+            if invoice.state() == InvoiceState::Settled && self.deliver(&invoice).await.is_err() {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn deliver(&mut self, invoice: &lnrpc::Invoice) -> Result<(), mpsc::error::SendError<Settlement>> {
+        match message::settlement(invoice) {
+            Ok(settlement) => self.to.send(settlement).await?,
+            Err(error) => tracing::warn!("a pushed settlement is passed over: {error}"),
+        }
+        self.settle_index = self.settle_index.max(invoice.settle_index);
+        Ok(())
+    }
+
+    fn failed(&self, line: &Line, status: &tonic::Status) -> LightningError {
+        if is_transport(status) {
+            self.link.lost(line, &innermost(status))
+        } else {
+            self.link.answered(line);
+            refusal(Method::SubscribeInvoices, status)
+        }
+    }
+}

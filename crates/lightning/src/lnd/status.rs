@@ -1,0 +1,164 @@
+//! What LND's refusals mean, and what the operator can do about them.
+//!
+//! LND answers many of them with code `Unknown` and a text, those of its macaroon check among them; the texts below are
+//! those of v0.20 and have been stable since v0.13.
+
+use std::time::Duration;
+
+use tonic::{Code, Status};
+
+use crate::LightningError;
+
+/// When to come back to a node that says it is not ready.
+const NOT_READY_PAUSE: Duration = Duration::from_secs(2);
+
+/// Longest part of a node's own text that is passed on.
+const LONGEST_TEXT: usize = 200;
+
+/// A call, by its name in LND's interface and the permission that it needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Method {
+    AddInvoice,
+    LookupInvoice,
+    SubscribeInvoices,
+    GetInfo,
+}
+
+impl Method {
+    fn name(self) -> &'static str {
+        match self {
+            Method::AddInvoice => "AddInvoice",
+            Method::LookupInvoice => "LookupInvoice",
+            Method::SubscribeInvoices => "SubscribeInvoices",
+            Method::GetInfo => "GetInfo",
+        }
+    }
+
+    fn permission(self) -> &'static str {
+        match self {
+            Method::AddInvoice => "invoices:write",
+            Method::LookupInvoice | Method::SubscribeInvoices => "invoices:read",
+            Method::GetInfo => "info:read",
+        }
+    }
+}
+
+/// Turns an answer that is an error into ours. Not for transport failures, which are no answer.
+pub(super) fn refusal(method: Method, status: &Status) -> LightningError {
+    let text = shown(status.message());
+    let name = method.name();
+    match status.code() {
+        Code::DeadlineExceeded => LightningError::TimedOut,
+        Code::Unavailable | Code::Cancelled | Code::ResourceExhausted | Code::Aborted => {
+            LightningError::unavailable(format!("{name}: {text}"), NOT_READY_PAUSE)
+        }
+        _ if is_not_ready(status.message()) => LightningError::unavailable(text, NOT_READY_PAUSE),
+        _ if is_permission(status) => LightningError::Refused(format!(
+            "the macaroon lacks {}, which {name} needs; bake one that has it, or use invoice.macaroon",
+            method.permission()
+        )),
+        _ if is_bad_macaroon(status) => LightningError::Refused(format!(
+            "the macaroon is not one of this node's ({text}); copy it again from the node's data directory"
+        )),
+        Code::Unimplemented => {
+            LightningError::Refused(format!("it does not know {name}; is it an LND? ({text})"))
+        }
+        _ => LightningError::Refused(format!("{name}: {text}")),
+    }
+}
+
+/// Whether the node says that it has no such invoice.
+pub(super) fn is_unknown_invoice(status: &Status) -> bool {
+    status.code() == Code::NotFound
+        || (status.code() == Code::Unknown
+            && ["unable to locate invoice", "there are no existing invoices"]
+                .iter()
+                .any(|text| status.message().contains(text)))
+}
+
+fn is_not_ready(message: &str) -> bool {
+    ["starting up", "wallet locked", "waiting to start", "wallet not created", "server is not active"]
+        .iter()
+        .any(|text| message.contains(text))
+}
+
+fn is_permission(status: &Status) -> bool {
+    status.code() == Code::PermissionDenied || status.message().contains("permission denied")
+}
+
+fn is_bad_macaroon(status: &Status) -> bool {
+    status.code() == Code::Unauthenticated
+        || ["verification failed", "macaroon", "unmarshal v"]
+            .iter()
+            .any(|text| status.message().contains(text))
+}
+
+/// A node's text, fit for a log: short, on one line.
+fn shown(message: &str) -> String {
+    let mut text: String =
+        message.chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST_TEXT).collect();
+    if text.is_empty() {
+        text.push_str("no reason given");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(code: Code, message: &str) -> LightningError {
+        refusal(Method::AddInvoice, &Status::new(code, message))
+    }
+
+    #[test]
+    fn whose_fault() {
+        for (code, message, want) in [
+            (Code::Unknown, "permission denied", "invoices:write"),
+            (Code::PermissionDenied, "", "invoices:write"),
+            (Code::Unauthenticated, "no", "not one of this node's"),
+            (
+                Code::Unknown,
+                "verification failed: signature mismatch after caveat verification",
+                "copy it again",
+            ),
+            (Code::InvalidArgument, "too\nlong", "AddInvoice: too long"),
+            (Code::Unimplemented, "", "is it an LND?"),
+            (Code::Internal, "", "no reason given"),
+        ] {
+            match refused(code, message) {
+                LightningError::Refused(text) => assert!(text.contains(want), "{code:?}: {text}"),
+                other => panic!("{code:?} {message}: {other:?}"),
+            }
+        }
+        for (code, message) in [
+            (Code::Unavailable, ""),
+            (Code::ResourceExhausted, ""),
+            (
+                Code::Unknown,
+                "the RPC server is in the process of starting up, but not yet ready to accept calls",
+            ),
+            (Code::Unknown, "wallet locked, unlock it to enable full RPC access"),
+            (Code::Unknown, "waiting to start, RPC services not available"),
+        ] {
+            let error = refused(code, message);
+            assert!(matches!(error, LightningError::Unavailable { .. }), "{code:?} {message}: {error:?}");
+        }
+        assert_eq!(refused(Code::DeadlineExceeded, ""), LightningError::TimedOut);
+    }
+
+    #[test]
+    fn texts_are_bounded() {
+        match refused(Code::Internal, &"x".repeat(10_000)) {
+            LightningError::Refused(text) => assert!(text.len() < 300),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn unknown_invoices() {
+        assert!(is_unknown_invoice(&Status::not_found("")));
+        assert!(is_unknown_invoice(&Status::unknown("unable to locate invoice")));
+        assert!(!is_unknown_invoice(&Status::unknown("permission denied")));
+    }
+}
