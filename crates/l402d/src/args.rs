@@ -1,0 +1,80 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+/// The agent beside nginx: makes invoices, hears of their payment, and keeps count of what was used.
+///
+/// The nginx module starts it by itself. To run it under a user of its own, start it here and write
+/// `l402_agent unix:/path;` in nginx's configuration.
+#[derive(Clone, Debug, Default, Parser)]
+#[command(version, after_help = AFTER, args_conflicts_with_subcommands = true)]
+pub struct Args {
+    /// The configuration file (docs/reference/l402d-toml.md); without it, the environment says all.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// Where to listen, as unix:/path (default: l402d.sock in the state directory).
+    #[arg(long, value_name = "unix:/PATH")]
+    pub listen: Option<String>,
+
+    /// Where the database and the root key are (default: L402_STATE_DIR, or /var/lib/l402d).
+    #[arg(long, value_name = "DIR")]
+    pub state_dir: Option<String>,
+
+    /// A group, by name or number, that may connect besides root and this user: that of nginx's workers.
+    #[arg(long, value_name = "GROUP")]
+    pub group: Option<String>,
+
+    /// Only check the configuration; exit code 0 if it can be used.
+    #[arg(long)]
+    pub check: bool,
+
+    /// Started by nginx: configuration on standard input, life tied to standard output.
+    #[arg(long, hide = true, conflicts_with_all = ["config", "listen", "state_dir", "group", "check"])]
+    pub coprocess: bool,
+
+    /// When nginx read its configuration, in nanoseconds since the machine started: the youngest serves.
+    #[arg(long, hide = true, requires = "coprocess", value_name = "NANOSECONDS")]
+    pub generation: Option<u64>,
+
+    /// What to do instead of serving.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What l402d does besides serving.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Adds a new root key, which signs from the next reload on; the former ones still verify.
+    ///
+    /// Then reload: systemctl reload l402d, or nginx -s reload where nginx runs l402d by itself.
+    RotateKey(RotateKey),
+}
+
+/// Which keys to rotate.
+#[derive(Clone, Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("which").required(true))]
+pub struct RotateKey {
+    /// The configuration file: its root_key_file, or the keys in its state_dir.
+    #[arg(long, value_name = "FILE", group = "which")]
+    pub config: Option<PathBuf>,
+
+    /// The state directory, where l402d made its key by itself.
+    #[arg(long, value_name = "DIR", group = "which")]
+    pub state_dir: Option<PathBuf>,
+
+    /// The file of keys: what ROOT_KEY_FILE names.
+    #[arg(long, value_name = "FILE", group = "which")]
+    pub key_file: Option<PathBuf>,
+
+    /// How many keys to keep, the new one included; tokens of those that go are no longer good (default: all).
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub keep: Option<u32>,
+}
+
+const AFTER: &str = "\
+The command line wins over the environment (docs/reference/environment.md: LN_CLIENT_TYPE, LND_ADDRESS, ROOT_KEY
+and others), and that over the file. SIGHUP reads the root keys again and opens the log file anew; SIGTERM and
+SIGINT stop it, after what is in flight.";

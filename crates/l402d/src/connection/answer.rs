@@ -1,0 +1,86 @@
+//! From a frame to the engine's question, and from its answer to a frame. Always an answer, also after a panic.
+
+use std::{
+    future::{Future, poll_fn},
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
+    task::Poll,
+};
+
+use agent_api::{FromAgent, Proof};
+use l402::PaymentHash;
+use store::RequestId;
+
+use crate::engine::{Engine, Failure, Ready, Redeemed, Redemption};
+
+pub(super) enum Question {
+    Invoice { backend: String, amount_msat: u64, description: String },
+    Redeem(Redemption),
+}
+
+impl Question {
+    pub(super) fn redeem(
+        request: RequestId,
+        backend: String,
+        payment_hash: [u8; 32],
+        proof: Proof,
+        limit: Option<u32>,
+    ) -> Self {
+        Self::Redeem(Redemption { request, backend, payment_hash: PaymentHash(payment_hash), proof, limit })
+    }
+
+    /// The request id, where units are drawn.
+    pub(super) fn draws(&self) -> Option<RequestId> {
+        match self {
+            Self::Invoice { .. } | Self::Redeem(Redemption { limit: None, .. }) => None,
+            Self::Redeem(Redemption { request, limit: Some(_), .. }) => Some(*request),
+        }
+    }
+
+    pub(super) async fn answer(self, id: u64, engine: &Engine) -> FromAgent {
+        let draws = self.draws();
+        if let Some(answer) = caught(self.ask(id, engine)).await {
+            return answer.unwrap_or_else(|Failure { fault, reason }| FromAgent::Failed {
+                id,
+                fault,
+                reason,
+            });
+        }
+        if let Some(request) = draws {
+            engine.undo(request);
+        }
+        let Failure { fault, reason } =
+            Failure::internal("l402d has a fault, its log says which; please report it");
+        FromAgent::Failed { id, fault, reason }
+    }
+
+    async fn ask(self, id: u64, engine: &Engine) -> Result<FromAgent, Failure> {
+        match self {
+            Self::Invoice { backend, amount_msat, description } => {
+                let ready = engine.invoice(&backend, amount_msat, description).await?;
+                let Ready { payment_hash, bolt11, nonce, expires_at } = ready;
+                Ok(FromAgent::Invoice { id, payment_hash: payment_hash.0, bolt11, nonce, expires_at })
+            }
+            Self::Redeem(redemption) => Ok(match engine.redeem(redemption).await? {
+                Redeemed::Granted { remaining } => FromAgent::Granted { id, remaining },
+                Redeemed::Unsettled { bolt11, expires_at } => FromAgent::Unsettled { id, bolt11, expires_at },
+                Redeemed::UsedUp => FromAgent::UsedUp { id },
+                Redeemed::Dead => FromAgent::Dead { id },
+                Redeemed::CannotLookUp => FromAgent::CannotLookUp { id },
+            }),
+        }
+    }
+}
+
+/// The future's result; `None` if it panicked. The panic hook has logged where.
+async fn caught<T>(future: impl Future<Output = T>) -> Option<T> {
+    let mut future = pin!(future);
+    poll_fn(|context| {
+        // After a panic the future is only dropped, so nothing sees it half done.
+        match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {
+            Ok(poll) => poll.map(Some),
+            Err(_) => Poll::Ready(None),
+        }
+    })
+    .await
+}

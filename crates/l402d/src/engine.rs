@@ -1,0 +1,93 @@
+//! What l402d decides: which invoice a client pays, whether it is paid, and whether it may still be used.
+//!
+//! The engine knows neither sockets nor frames: [`Engine::invoice`] and [`Engine::redeem`] are plain
+//! functions over a [`Lightning`] wallet and a [`Store`]. Dropping their futures gives the question up;
+//! whoever gives up a redemption calls [`Engine::undo`] too.
+
+mod backend;
+mod calls;
+mod failure;
+mod health;
+mod invoice;
+mod issued;
+mod lookup;
+mod redeem;
+mod settlement;
+mod undo;
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use agent_api::Fault;
+use lightning::Lightning;
+use store::{RequestId, Store};
+
+use backend::Backend;
+use undo::Undo;
+
+pub use failure::Failure;
+pub use invoice::Ready;
+pub use redeem::{Redeemed, Redemption};
+
+/// How long an invoice can be paid, in seconds. Ten minutes: enough to fetch a telephone and scan a code,
+/// little enough that a node and this process hold few unpaid ones.
+pub const INVOICE_EXPIRY_S: u32 = 600;
+
+/// All that l402d decides with.
+pub struct Engine {
+    backends: HashMap<String, Arc<Backend>>,
+    store: Arc<dyn Store>,
+    undo: Undo,
+}
+
+impl Engine {
+    /// Starts listening for settlements and asks each wallet once how it is, in the background: the start
+    /// does not depend on a node being up. Must be called in a tokio runtime.
+    #[must_use]
+    pub fn start(wallets: Vec<(String, Arc<dyn Lightning>)>, store: Arc<dyn Store>) -> Arc<Self> {
+        let mut backends = HashMap::new();
+        for (name, wallet) in wallets {
+            let backend = Arc::new(Backend::new(name.clone(), wallet, store.clone()));
+            tokio::spawn(settlement::listen(backend.clone()));
+            tokio::spawn(health::probe(backend.clone()));
+            backends.insert(name, backend);
+        }
+        let undo = Undo::start(store.clone());
+        Arc::new(Self { backends, store, undo })
+    }
+
+    /// Gives back what a redemption drew, if it drew, and makes sure that it never will. In the background:
+    /// nobody waits for the answer.
+    pub fn undo(&self, request: RequestId) {
+        self.undo.release(request);
+    }
+
+    /// Waits until everything that was to be given back is.
+    pub async fn settle_undos(&self) {
+        self.undo.settled().await;
+    }
+
+    fn backend(&self, name: &str) -> Result<&Arc<Backend>, Failure> {
+        self.backends.get(name).ok_or_else(|| {
+            let known: Vec<_> = self.backends.keys().map(String::as_str).collect();
+            Failure {
+                fault: Fault::Internal,
+                reason: format!(
+                    "l402d has no backend {name:?} (it has: {}); give l402d and nginx the same configuration",
+                    known.join(", ")
+                ),
+            }
+        })
+    }
+}
+
+/// Unix seconds.
+fn unix_now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since: Duration| since.as_secs())
+}

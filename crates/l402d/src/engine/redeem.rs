@@ -1,0 +1,89 @@
+//! May this request pass? Paid first, then drawn, durably, before the answer.
+
+use agent_api::Proof;
+use l402::{PaymentHash, Preimage};
+use store::{Claim, Claimed, RequestId};
+
+use super::{Engine, Failure, lookup::Verdict};
+
+/// What a client presents.
+#[derive(Clone, Debug)]
+pub struct Redemption {
+    /// Unique to this redemption; a resend repeats it.
+    pub request: RequestId,
+    /// The backend that was paid.
+    pub backend: String,
+    /// The payment.
+    pub payment_hash: PaymentHash,
+    /// How the client shows that it paid.
+    pub proof: Proof,
+    /// How many requests the payment buys; `None`: any number, and nothing is drawn.
+    pub limit: Option<u32>,
+}
+
+/// What a redemption came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Redeemed {
+    /// Paid, and drawn if there was a limit.
+    Granted {
+        /// How many more requests the payment serves; `None`: any number.
+        remaining: Option<u32>,
+    },
+    /// Not paid yet; the same invoice can still be paid.
+    Unsettled {
+        /// The invoice.
+        bolt11: String,
+        /// When it expires, in Unix seconds.
+        expires_at: u64,
+    },
+    /// Paid, and all that it bought was served.
+    UsedUp,
+    /// Never to be paid.
+    Dead,
+    /// The wallet can't tell whether it is paid.
+    CannotLookUp,
+}
+
+impl Engine {
+    /// Checks that the payment arrived and draws one unit of what it bought.
+    ///
+    /// # Errors
+    /// [`Failure`]; nothing is drawn then, or what was drawn is being given back.
+    pub async fn redeem(&self, redemption: Redemption) -> Result<Redeemed, Failure> {
+        let Redemption { request, backend, payment_hash, proof, limit } = redemption;
+        match proof {
+            // The front end has checked this; nothing is granted on its word alone.
+            Proof::Preimage(preimage) if !Preimage::from_bytes(*preimage.expose()).matches(&payment_hash) => {
+                return Err(Failure::internal("a preimage was sent that is not of the payment hash"));
+            }
+            Proof::Preimage(_) => {}
+            Proof::LookUp => match self.backend(&backend)?.verdict(payment_hash).await? {
+                Verdict::Paid => {}
+                Verdict::Unsettled { bolt11, expires_at } => {
+                    return Ok(Redeemed::Unsettled { bolt11, expires_at });
+                }
+                Verdict::Dead => return Ok(Redeemed::Dead),
+                Verdict::CannotLookUp => return Ok(Redeemed::CannotLookUp),
+            },
+        }
+        match limit {
+            None => Ok(Redeemed::Granted { remaining: None }),
+            Some(limit) => self.draw(Claim { payment_hash: payment_hash.0, request, limit, units: 1 }).await,
+        }
+    }
+
+    async fn draw(&self, claim: Claim) -> Result<Redeemed, Failure> {
+        match self.store.claim(claim).await {
+            Ok(Claimed::Granted { remaining }) => Ok(Redeemed::Granted { remaining: Some(remaining) }),
+            Ok(Claimed::UsedUp) => Ok(Redeemed::UsedUp),
+            Ok(Claimed::Released) => {
+                Err(Failure::internal("a redemption was sent again after it was cancelled"))
+            }
+            Err(error) => {
+                // Whether a failed commit reached the disk is not known for certain: give back in any case.
+                self.undo(claim.request);
+                Err(error.into())
+            }
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! l402d: the one process beside nginx that owns wallets, invoices, settlements and claims.
+//!
+//! ```text
+//! main → config → keys, store, wallets → engine ← connection ← server (Unix socket)
+//!                                          ↑ settlements pushed by the wallets
+//! ```
+//!
+//! It runs by itself (`l402d --config FILE`), configured by that file and the environment, or as nginx's co-process
+//! (`l402d --coprocess`), configured through standard input and tied to
+//! nginx's life by a socket on standard output.
+#![forbid(unsafe_code)]
+
+mod accounts;
+mod args;
+mod config;
+mod connection;
+pub mod engine;
+mod keys;
+mod lifeline;
+mod log;
+mod place;
+mod reload;
+mod run;
+mod server;
+mod systemd;
+#[cfg(test)]
+mod testing;
+mod toml_file;
+
+pub use args::Args;
+pub use run::main;

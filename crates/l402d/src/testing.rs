@@ -1,0 +1,189 @@
+//! A wallet that does as a test tells it, and a store that fails when told to.
+
+use std::{
+    future::pending,
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use l402::{Msat, PaymentHash, Preimage};
+use lightning::{Health, Invoice, InvoiceRequest, Lightning, LightningError, Lookup, Reply, Settlement};
+use store::{BoxFuture, Claim, Claimed, Hash, Model, RequestId, Settled, Store, StoreError};
+use tokio::sync::mpsc;
+
+/// The preimage of the `n`th invoice of a [`Wallet`].
+pub fn preimage(n: u32) -> Preimage {
+    let mut bytes = [7; 32];
+    bytes[..4].copy_from_slice(&n.to_le_bytes());
+    Preimage::from_bytes(bytes)
+}
+
+/// Its payment hash.
+pub fn hash(n: u32) -> PaymentHash {
+    preimage(n).payment_hash()
+}
+
+/// A request id.
+pub fn id(n: u32) -> RequestId {
+    u128::from(n).to_le_bytes()
+}
+
+/// When invoices of the [`Wallet`] expire: not while these tests are run.
+pub const FAR: u64 = 1 << 40;
+
+#[derive(Clone, Debug)]
+pub enum Act<T> {
+    Answer(Result<T, LightningError>),
+    Hang,
+    Panic,
+}
+
+pub struct Wallet {
+    create: Mutex<Act<()>>,
+    look_up: Mutex<Act<Lookup>>,
+    pub creates: AtomicUsize,
+    pub look_ups: AtomicUsize,
+    pub repeat_invoices: AtomicBool,
+    running: AtomicUsize,
+    pub most_at_once: AtomicUsize,
+    push: mpsc::Sender<Settlement>,
+    pushed: Mutex<Option<mpsc::Receiver<Settlement>>>,
+}
+
+impl Wallet {
+    /// Makes invoices 1, 2, 3 …; none of them is paid.
+    pub fn new() -> Self {
+        let (push, pushed) = mpsc::channel(16);
+        Self {
+            create: Mutex::new(Act::Answer(Ok(()))),
+            look_up: Mutex::new(Act::Answer(Ok(Lookup::Pending { bolt11: None, expires_at: FAR }))),
+            creates: AtomicUsize::new(0),
+            look_ups: AtomicUsize::new(0),
+            repeat_invoices: AtomicBool::new(false),
+            running: AtomicUsize::new(0),
+            most_at_once: AtomicUsize::new(0),
+            push,
+            pushed: Mutex::new(Some(pushed)),
+        }
+    }
+
+    pub fn on_create(&self, act: Act<()>) {
+        *self.create.lock().unwrap() = act;
+    }
+
+    pub fn on_look_up(&self, act: Act<Lookup>) {
+        *self.look_up.lock().unwrap() = act;
+    }
+
+    pub fn pay(&self, n: u32, received_msat: u64) {
+        let received = Msat(received_msat);
+        self.on_look_up(Act::Answer(Ok(Lookup::Settled { preimage: Some(preimage(n)), received })));
+    }
+
+    pub async fn push(&self, n: u32, received_msat: u64) {
+        let received = Msat(received_msat);
+        let settlement = Settlement { payment_hash: hash(n), preimage: Some(preimage(n)), received };
+        self.push.send(settlement).await.unwrap();
+    }
+
+    pub fn look_ups(&self) -> usize {
+        self.look_ups.load(Ordering::SeqCst)
+    }
+
+    async fn act<T>(&self, act: Act<T>) -> Result<T, LightningError> {
+        let _running = Running::start(self);
+        match act {
+            Act::Answer(answer) => answer,
+            Act::Hang => pending().await,
+            Act::Panic => panic!("as the test wants"),
+        }
+    }
+}
+
+struct Running<'a>(&'a Wallet);
+
+impl<'a> Running<'a> {
+    fn start(wallet: &'a Wallet) -> Self {
+        let now = wallet.running.fetch_add(1, Ordering::SeqCst) + 1;
+        wallet.most_at_once.fetch_max(now, Ordering::SeqCst);
+        Self(wallet)
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.running.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+impl Lightning for Wallet {
+    fn create<'a>(&'a self, _: &'a InvoiceRequest) -> Reply<'a, Invoice> {
+        Box::pin(async move {
+            let n = self.creates.fetch_add(1, Ordering::SeqCst) as u32 + 1;
+            let n = if self.repeat_invoices.load(Ordering::SeqCst) { 1 } else { n };
+            let act = self.create.lock().unwrap().clone();
+            self.act(act).await?;
+            Ok(Invoice { payment_hash: hash(n), bolt11: format!("lnbcrt{n}"), expires_at: FAR })
+        })
+    }
+
+    fn look_up(&self, _: PaymentHash) -> Reply<'_, Lookup> {
+        Box::pin(async move {
+            self.look_ups.fetch_add(1, Ordering::SeqCst);
+            let act = self.look_up.lock().unwrap().clone();
+            self.act(act).await
+        })
+    }
+
+    fn settlements(&self) -> mpsc::Receiver<Settlement> {
+        self.pushed.lock().unwrap().take().unwrap_or_else(|| mpsc::channel(1).1)
+    }
+
+    fn health(&self) -> Reply<'_, Health> {
+        Box::pin(async { Ok(Health { node: "a test".into(), network: None, synced: None }) })
+    }
+}
+
+/// A [`Model`] whose claims can be made to fail *after* they were carried out, as a broken commit might.
+#[derive(Default)]
+pub struct Flaky {
+    pub model: Model,
+    pub broken: AtomicBool,
+}
+
+impl Store for Flaky {
+    fn claim(&self, claim: Claim) -> BoxFuture<'_, Result<Claimed, StoreError>> {
+        Box::pin(async move {
+            let claimed = self.model.claim(claim).await?;
+            if self.broken.load(Ordering::SeqCst) {
+                return Err(StoreError::Unavailable("disk full".into()));
+            }
+            Ok(claimed)
+        })
+    }
+
+    fn release(&self, request: RequestId) -> BoxFuture<'_, Result<bool, StoreError>> {
+        Box::pin(async move {
+            if self.broken.load(Ordering::SeqCst) {
+                return Err(StoreError::Unavailable("disk full".into()));
+            }
+            self.model.release(request).await
+        })
+    }
+
+    fn settled_get(&self, payment_hash: Hash) -> BoxFuture<'_, Result<Option<Settled>, StoreError>> {
+        self.model.settled_get(payment_hash)
+    }
+
+    fn settled_put(&self, payment_hash: Hash, settled: Settled) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.model.settled_put(payment_hash, settled)
+    }
+}
+
+/// An error that says when to come back.
+pub fn unavailable(retry_after: Duration) -> LightningError {
+    LightningError::Unavailable { text: "connection refused".into(), retry_after }
+}

@@ -1,0 +1,9 @@
+//! Scenarios of the real program, `l402d`, on a simulated node.
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+mod coprocess;
+mod reload;
+mod secrets;
+mod standalone;
+mod support;
+mod toml;
