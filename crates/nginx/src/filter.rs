@@ -1,0 +1,40 @@
+//! `Cache-Control: private` on what was paid for, unless the operator or the upstream says otherwise.
+//!
+//! A header filter of its own, placed to run right after `add_header` and `expires` had their say.
+use ngx::ffi::{ngx_http_output_header_filter_pt, ngx_http_request_t, ngx_http_top_header_filter, ngx_int_t};
+
+use crate::context::{Client, State};
+use crate::guard::guard;
+use crate::nginx::{self, PerProcess};
+use crate::request::Request;
+
+/// The filter after ours.
+static NEXT: PerProcess<ngx_http_output_header_filter_pt> = PerProcess::new(None);
+
+/// Puts the filter on top of the chain, as nginx's modules do.
+pub fn install() {
+    // SAFETY: the chain is built while the configuration is read, by one thread.
+    unsafe {
+        *NEXT.hold() = ngx_http_top_header_filter;
+        ngx_http_top_header_filter = Some(filter);
+    }
+}
+
+unsafe extern "C" fn filter(r: *mut ngx_http_request_t) -> ngx_int_t {
+    let next = guard(None, || {
+        // SAFETY: nginx hands a live request.
+        mark_private(&unsafe { Request::new(r) }).then(|| *NEXT.hold()).flatten()
+    });
+    // SAFETY: the next filter of nginx's chain, with the request it handed to us.
+    next.map_or(nginx::ERROR, |next| unsafe { next(r) })
+}
+
+/// `false`: memory is out.
+fn mark_private(r: &Request) -> bool {
+    let mut client = if r.is_main() { Client::find(r) } else { None };
+    let sale = client.as_mut().and_then(Client::sale);
+    let granted = sale.is_some_and(|sale| matches!(sale.state, State::Granted));
+    !granted
+        || r.has_response_header(b"cache-control")
+        || r.add_response_header("Cache-Control", "private").is_ok()
+}

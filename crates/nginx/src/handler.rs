@@ -1,0 +1,187 @@
+//! The two phase handlers: one notes the client's request, the other lets it through, lets it wait, or
+//! answers it.
+use gate::{Answer, Failure, Gate, Outcome, Policy, Question, Step};
+use l402::TokenId;
+use ngx::ffi::{ngx_http_request_t, ngx_int_t, ngx_time};
+
+use crate::agent_link;
+use crate::answer::{self, Verdict};
+use crate::conf::Offer;
+use crate::context::{Client, Sale, State};
+use crate::guard::guard;
+use crate::nginx::{self, Level};
+use crate::request::Request;
+use crate::suspension::{self, Waiter};
+
+/// gRPC clients send a macaroon in one of these.
+const METADATA: &[&[u8]] = &[b"macaroon", b"grpc-metadata-macaroon"];
+
+/// NGX_HTTP_POST_READ_PHASE: before anything can rewrite the request.
+pub unsafe extern "C" fn post_read(r: *mut ngx_http_request_t) -> ngx_int_t {
+    guard(nginx::INTERNAL_ERROR, || {
+        // SAFETY: nginx hands a phase handler a live request.
+        let r = unsafe { Request::new(r) };
+        if r.is_main() && Client::find_or_note(&r).is_err() { nginx::INTERNAL_ERROR } else { nginx::DECLINED }
+    })
+}
+
+/// NGX_HTTP_ACCESS_PHASE. nginx does not run it for subrequests.
+pub unsafe extern "C" fn access(r: *mut ngx_http_request_t) -> ngx_int_t {
+    guard(nginx::INTERNAL_ERROR, || {
+        // SAFETY: nginx hands a phase handler a live request.
+        let r = unsafe { Request::new(r) };
+        let verdict = {
+            let Some(offer) = &r.location_conf().offer else { return nginx::DECLINED };
+            let Ok(mut client) = Client::find_or_note(&r) else { return nginx::INTERNAL_ERROR };
+            decide(&r, &mut client, offer)
+        };
+        answer::carry_out(r, verdict)
+    })
+}
+
+/// Starts the sale, or takes it up where it stands.
+fn decide(r: &Request, client: &mut Client, offer: &Offer) -> Verdict {
+    let Some(sale) = client.sale() else { return begin(r, client, offer) };
+    if let State::Responded(response) = &sale.state {
+        let again = answer::again(response);
+        return match offer.is_on(r) {
+            Ok(true) => again,
+            Ok(false) => Verdict::Return(nginx::DECLINED),
+            Err(line) => misconfigured(r, &line),
+        };
+    }
+    match std::mem::replace(&mut sale.state, State::New) {
+        State::New => begin(r, client, offer),
+        State::DoneWaitingForKeys => start(r, client, offer, true),
+        state @ (State::WaitingForKeys | State::Asked(_)) => {
+            sale.state = state;
+            Verdict::Return(nginx::AGAIN)
+        }
+        State::Answered(mut gate, answer) => {
+            let step = resume(&mut gate, answer, sale);
+            follow(r, sale, gate, step)
+        }
+        State::Granted => {
+            sale.state = State::Granted;
+            Verdict::Return(nginx::OK)
+        }
+        state @ (State::Failed | State::Responded(_)) => {
+            sale.state = state;
+            Verdict::Return(nginx::INTERNAL_ERROR)
+        }
+    }
+}
+
+/// Is there anything to sell, and at what price?
+fn begin(r: &Request, client: &mut Client, offer: &Offer) -> Verdict {
+    let price = match offer.is_on(r) {
+        Ok(false) => return Verdict::Return(nginx::DECLINED),
+        Ok(true) => offer.price(r),
+        Err(line) => Err(line),
+    };
+    let sale = client.sale_of(r);
+    match price {
+        Ok(price) => {
+            sale.facts.amount_msat = Some(price);
+            start(r, client, offer, false)
+        }
+        Err(line) => {
+            sale.facts.outcome = Some(Outcome::Error);
+            sale.state = State::Failed;
+            misconfigured(r, &line)
+        }
+    }
+}
+
+/// A value of the configuration can't be used: never free.
+fn misconfigured(r: &Request, line: &str) -> Verdict {
+    r.log(Level::Error, &format!("l402: {line}"));
+    Verdict::Return(nginx::INTERNAL_ERROR)
+}
+
+/// Puts the request before the gate, unless it must wait for the keys first.
+fn start(r: &Request, client: &mut Client, offer: &Offer, waited: bool) -> Verdict {
+    let keys = agent_link::keys();
+    if keys.is_none() && !waited {
+        let sale = client.sale_of(r);
+        if let Ok(id) = agent_link::wait_for_keys(Waiter::new(sale)) {
+            sale.state = State::WaitingForKeys;
+            return wait(r, sale, id);
+        }
+    }
+    let policy = Policy {
+        server: &offer.server,
+        realm: offer.realm.as_ref(),
+        amount_msat: client.sale_of(r).facts.amount_msat.unwrap_or(0),
+        computed_price: offer.price_is_computed(),
+        timeout_s: offer.timeout_s,
+        auto_detect: offer.auto_detect,
+        uses: offer.uses,
+        backend: &offer.backend,
+        description: &offer.description,
+    };
+    let request = gate::Request {
+        method: client.method(),
+        path: client.path(),
+        authorization: r.authorization(),
+        metadata_macaroon: r.header(METADATA),
+    };
+    // Without keys the gate answers 503 by itself.
+    let (gate, step) = Gate::start(&policy, &request, &keys.unwrap_or_default(), now());
+    follow(r, client.sale_of(r), Box::new(gate), step)
+}
+
+/// Does what the gate says, until the request is let through, waits, or has its answer.
+fn follow(r: &Request, sale: &mut Sale, mut gate: Box<Gate>, mut step: Step) -> Verdict {
+    loop {
+        match step {
+            Step::Grant(grant) => {
+                sale.facts.grant(&grant);
+                sale.state = State::Granted;
+                return Verdict::Return(nginx::OK);
+            }
+            Step::Respond(response) => return answer::prepare(r, sale, response),
+            Step::Ask(question) => {
+                if let Question::Redeem { payment_hash, token_id, .. } = &question {
+                    sale.facts.payment_hash = Some(*payment_hash);
+                    sale.facts.token_id = Some(*token_id);
+                }
+                match agent_link::ask(&question, Waiter::new(sale)) {
+                    Ok(id) => {
+                        sale.state = State::Asked(gate);
+                        return wait(r, sale, id);
+                    }
+                    Err(gone) => {
+                        let failure = Failure::AgentGone { retry_after_s: gone.retry_after_s };
+                        step = resume(&mut gate, Answer::Failed(failure), sale);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The gate's next step, and a note of what its answer may show.
+fn resume(gate: &mut Gate, answer: Answer, sale: &mut Sale) -> Step {
+    let keys = agent_link::keys().unwrap_or_default();
+    if let Answer::Invoice { payment_hash, nonce, .. } = &answer {
+        sale.facts.payment_hash = Some(*payment_hash);
+        sale.facts.token_id = keys.signing().map(|key| TokenId::new(key.id(), *nonce));
+    }
+    gate.resume(answer, &keys, now())
+}
+
+fn wait(r: &Request, sale: &mut Sale, id: u64) -> Verdict {
+    match suspension::suspend(r, sale, id, r.main_conf().agent_timeout_ms()) {
+        Ok(()) => Verdict::Return(nginx::AGAIN),
+        Err(_) => {
+            sale.state = State::Failed;
+            Verdict::Return(nginx::INTERNAL_ERROR)
+        }
+    }
+}
+
+/// Unix seconds, as of this turn of the event loop.
+fn now() -> u64 {
+    u64::try_from(ngx_time()).unwrap_or(0)
+}

@@ -1,0 +1,140 @@
+//! What happens when nginx's processes start and end.
+use std::fs;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, chown};
+use std::path::Path;
+
+use ngx::ffi::{
+    NGX_PROCESS_SINGLE, NGX_PROCESS_WORKER, ngx_core_conf_t, ngx_core_module, ngx_cycle_t, ngx_int_t,
+    ngx_test_config, ngx_uint_t, ngx_worker,
+};
+
+use crate::agent_link;
+use crate::conf::MainConf;
+use crate::coprocess;
+use crate::guard::guard;
+use crate::nginx::{self, Level};
+use crate::spawn::Identity;
+
+/// `init_module`: in the master, at each start and reload, and under `nginx -t`, which must change nothing.
+pub unsafe extern "C" fn init_module(cycle: *mut ngx_cycle_t) -> ngx_int_t {
+    guard(nginx::ERROR, || {
+        // SAFETY: nginx hands the new cycle, whose configuration has been read; the old one, if there is
+        // any, has no configuration at the first start.
+        let (testing, first, main, identity) = unsafe {
+            let first = (*cycle).old_cycle.as_ref().is_none_or(|old| old.conf_ctx.is_null());
+            (ngx_test_config != 0, first, MainConf::of_cycle(cycle), worker_identity(cycle))
+        };
+        let Some(coprocess) = main.and_then(|main| main.service.as_ref()?.coprocess.as_ref()) else {
+            return nginx::OK;
+        };
+        let ready = if testing {
+            check_state_dir(&coprocess.state_dir, identity).map(drop)
+        } else {
+            make_state_dir(&coprocess.state_dir, identity)
+        };
+        let Err(error) = ready else { return nginx::OK };
+        let line =
+            format!("l402: the state directory {} can't be used: {error}", coprocess.state_dir.display());
+        // SAFETY: the new cycle's log is open.
+        unsafe { nginx::log_to((*cycle).log, Level::Emerg, &line) };
+        // After a reload an error here would end the running server.
+        if first || testing { nginx::ERROR } else { nginx::OK }
+    })
+}
+
+/// `init_process`: in each worker.
+pub unsafe extern "C" fn init_process(cycle: *mut ngx_cycle_t) -> ngx_int_t {
+    guard(nginx::ERROR, || {
+        let kind = nginx::process_kind();
+        // Cache manager and loader come here too, as worker 0.
+        if kind != NGX_PROCESS_WORKER as ngx_uint_t && kind != NGX_PROCESS_SINGLE as ngx_uint_t {
+            return nginx::OK;
+        }
+        // SAFETY: nginx hands the running cycle; `ngx_worker` was set before.
+        let (main, number, identity) =
+            unsafe { (MainConf::of_cycle(cycle), ngx_worker, worker_identity(cycle)) };
+        let Some(service) = main.and_then(|main| main.service.as_mut()) else { return nginx::OK };
+        // The other workers need no secret of l402d's, and wipe their copy.
+        if let Some(coprocess) = service.coprocess.take()
+            && number == 0
+        {
+            coprocess::start(coprocess.program, identity);
+        }
+        if let Err(error) = agent_link::start(service.address.clone()) {
+            nginx::log(Level::Emerg, &format!("l402: no randomness for request ids: {error}"));
+            return nginx::ERROR;
+        }
+        nginx::OK
+    })
+}
+
+/// `exit_process`: nginx takes what is left open for a leak.
+pub unsafe extern "C" fn exit_process(_: *mut ngx_cycle_t) {
+    guard((), || {
+        agent_link::close();
+        coprocess::stop();
+    });
+}
+
+/// Who workers (and l402d) run as; `None` where nginx was not started by root and nobody changes.
+///
+/// # Safety
+/// `cycle`'s configuration has been read.
+unsafe fn worker_identity(cycle: *const ngx_cycle_t) -> Option<Identity> {
+    // SAFETY: the caller's promise; every cycle has a core configuration.
+    unsafe {
+        let index = ngx_core_module.index;
+        let core = (*cycle).conf_ctx.add(index).read().cast::<ngx_core_conf_t>();
+        (libc::geteuid() == 0).then(|| Identity { user: (*core).user, group: (*core).group })
+    }
+}
+
+/// Makes the directory for its user alone, or checks the one there is.
+fn make_state_dir(path: &Path, identity: Option<Identity>) -> io::Result<()> {
+    let hand_over = |to: Identity| chown(path, Some(to.user), Some(to.group));
+    match check_state_dir(path, identity)? {
+        Found::Ready => Ok(()),
+        Found::Unclaimed => identity.map_or(Ok(()), hand_over),
+        Found::Nothing => {
+            if let Some(parent) = path.parent() {
+                fs::create_dir_all(parent)?;
+            }
+            fs::DirBuilder::new().mode(0o700).create(path)?;
+            identity.map_or(Ok(()), hand_over)
+        }
+    }
+}
+
+/// What is in the state directory's place.
+enum Found {
+    /// A directory that l402d can use.
+    Ready,
+    /// Root's directory with nothing in it, as a package or systemd leaves it.
+    Unclaimed,
+    /// Nothing.
+    Nothing,
+}
+
+/// Looks at the place of the state directory, and changes nothing.
+fn check_state_dir(path: &Path, identity: Option<Identity>) -> io::Result<Found> {
+    let found = match fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Nothing),
+        found => found?,
+    };
+    if !found.is_dir() {
+        return Err(io::Error::other("it is no directory"));
+    }
+    if found.mode() & 0o022 != 0 {
+        return Err(io::Error::other(format!("others may write to it (mode {:04o})", found.mode() & 0o7777)));
+    }
+    // SAFETY: no arguments, no failure.
+    let user = identity.map_or_else(|| unsafe { libc::geteuid() }, |to| to.user);
+    if found.uid() == user {
+        return Ok(Found::Ready);
+    }
+    if identity.is_some() && found.uid() == 0 && fs::read_dir(path)?.next().is_none() {
+        return Ok(Found::Unclaimed);
+    }
+    Err(io::Error::other(format!("it must belong to user {user}, who l402d runs as")))
+}

@@ -1,0 +1,51 @@
+//! The gate's questions as frames, and l402d's frames as the gate's answers.
+use agent_api::{Fault, FromAgent, Secret32, ToAgent};
+use gate::{Answer, Failure, PaymentHash, Proof, Question};
+
+/// The frame that asks `question`. `request` names a redemption for good, so that a repetition draws once.
+pub fn to_frame(question: &Question, id: u64, request: [u8; 16]) -> ToAgent {
+    match question {
+        Question::Invoice { backend, amount_msat, description } => ToAgent::Invoice {
+            id,
+            backend: backend.clone(),
+            amount_msat: *amount_msat,
+            description: description.clone(),
+        },
+        Question::Redeem { backend, payment_hash, proof, limit, .. } => ToAgent::Redeem {
+            id,
+            request,
+            backend: backend.clone(),
+            payment_hash: payment_hash.0,
+            proof: match proof {
+                Proof::Preimage(preimage) => agent_api::Proof::Preimage(Secret32::new(*preimage.expose())),
+                Proof::LookUp => agent_api::Proof::LookUp,
+            },
+            limit: *limit,
+        },
+    }
+}
+
+/// What a frame answers, and why, where l402d has something to tell the operator.
+pub fn to_answer(frame: FromAgent) -> (Answer, Option<String>) {
+    let answer = match frame {
+        FromAgent::Invoice { payment_hash, bolt11, nonce, expires_at, .. } => {
+            Answer::Invoice { payment_hash: PaymentHash(payment_hash), bolt11, nonce, expires_at }
+        }
+        FromAgent::Granted { remaining, .. } => Answer::Granted { remaining },
+        FromAgent::Unsettled { bolt11, expires_at, .. } => Answer::Unsettled { bolt11, expires_at },
+        FromAgent::UsedUp { .. } => Answer::UsedUp,
+        FromAgent::Dead { .. } => Answer::Dead,
+        FromAgent::CannotLookUp { .. } => Answer::CannotLookUp,
+        FromAgent::Failed { fault, reason, .. } => {
+            let failure = match fault {
+                Fault::Refused => Failure::Refused,
+                Fault::Unavailable { retry_after_s } => Failure::Unavailable { retry_after_s },
+                Fault::TimedOut => Failure::TimedOut,
+                Fault::Internal => Failure::Internal,
+            };
+            return (Answer::Failed(failure), (!reason.is_empty()).then_some(reason));
+        }
+        FromAgent::Welcome { .. } => Answer::Failed(Failure::Internal),
+    };
+    (answer, None)
+}

@@ -1,0 +1,228 @@
+//! What can only be checked once the whole configuration is read, and what the workers need to know.
+use std::ffi::{CStr, CString, OsStr};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use ngx::ffi::{
+    NGX_PROCESS_SIGNALLER, ngx_array_push, ngx_conf_t, ngx_http_conf_ctx_t, ngx_http_core_main_conf_t,
+    ngx_http_core_module, ngx_http_handler_pt, ngx_http_phases, ngx_http_phases_NGX_HTTP_ACCESS_PHASE,
+    ngx_http_phases_NGX_HTTP_POST_READ_PHASE, ngx_int_t, ngx_uint_t,
+};
+use settings::{AgentConfig, BACKEND, BackendSettings, Flags, STATE_DIR};
+
+use crate::conf::{MainConf, Offer};
+use crate::guard::guard;
+use crate::handler;
+use crate::link::{Address, inode_clock};
+use crate::nginx::{self, Level};
+use crate::spawn::Program;
+
+/// Where l402d is looked for when it does not lie beside the module.
+const SYSTEM: [&str; 2] = ["/usr/sbin", "/usr/local/sbin"];
+
+/// What the workers need.
+pub struct Service {
+    /// Where l402d listens.
+    pub address: Address,
+    /// The l402d to start; `None` where the operator runs one.
+    pub coprocess: Option<Coprocess>,
+}
+
+/// Our own l402d.
+pub struct Coprocess {
+    /// How it is started.
+    pub program: Program,
+    /// Where it keeps its state.
+    pub state_dir: PathBuf,
+}
+
+/// `postconfiguration`: checks, and takes part in requests only if something is sold.
+pub unsafe extern "C" fn finish(cf: *mut ngx_conf_t) -> ngx_int_t {
+    guard(nginx::ERROR, || {
+        // SAFETY: nginx hands the configuration being read, inside `http {}`.
+        let (main, log, prefix) = unsafe {
+            let prefix = nginx::bytes((*(*cf).cycle).conf_prefix);
+            (MainConf::of_conf(cf), (*cf).log, Path::new(OsStr::from_bytes(prefix)))
+        };
+        if main.selling.is_empty() {
+            return nginx::OK;
+        }
+        // `nginx -s …` reads the configuration too, in an environment that need not be the server's.
+        if nginx::process_kind() != NGX_PROCESS_SIGNALLER as ngx_uint_t {
+            let warn = |line: &str| {
+                // SAFETY: the log of the configuration being read.
+                unsafe { nginx::log_to(log, Level::Warn, line) }
+            };
+            match prepare(main, prefix, &warn) {
+                Ok(service) => main.service = Some(service),
+                Err(mut lines) => {
+                    lines.dedup();
+                    for line in lines {
+                        // SAFETY: as above.
+                        unsafe { nginx::log_to(log, Level::Emerg, &line) };
+                    }
+                    return nginx::ERROR;
+                }
+            }
+        }
+        // SAFETY: as above; nginx reads the handlers after all modules are done.
+        unsafe {
+            let post_read = add_handler(cf, ngx_http_phases_NGX_HTTP_POST_READ_PHASE, handler::post_read);
+            let access = add_handler(cf, ngx_http_phases_NGX_HTTP_ACCESS_PHASE, handler::access);
+            if post_read && access { nginx::OK } else { nginx::ERROR }
+        }
+    })
+}
+
+/// # Safety
+/// `cf` is what nginx handed to `postconfiguration`.
+unsafe fn add_handler(
+    cf: *mut ngx_conf_t,
+    phase: ngx_http_phases,
+    handler: unsafe extern "C" fn(*mut ngx::ffi::ngx_http_request_t) -> ngx_int_t,
+) -> bool {
+    // SAFETY: the caller's promise; a phase's array holds handlers.
+    unsafe {
+        let core = ngx_http_core_module.ctx_index;
+        let context = (*cf).ctx.cast::<ngx_http_conf_ctx_t>();
+        let core = (*context).main_conf.add(core).read().cast::<ngx_http_core_main_conf_t>();
+        let phases = (&raw mut (*core).phases).cast::<ngx::ffi::ngx_http_phase_t>();
+        let handlers = &raw mut (*phases.add(phase as usize)).handlers;
+        let slot = ngx_array_push(handlers).cast::<ngx_http_handler_pt>();
+        if slot.is_null() {
+            return false;
+        }
+        slot.write(Some(handler));
+        true
+    }
+}
+
+/// What the workers need, or a line for each mistake.
+fn prepare(main: &MainConf, prefix: &Path, warn: &dyn Fn(&str)) -> Result<Service, Vec<String>> {
+    if let Some(agent) = &main.agent {
+        if let Some(block) = main.blocks.first() {
+            warn(&format!(
+                "l402_backend \"{}\" in {} is not used: the l402d of l402_agent has its own backends",
+                block.name, block.place
+            ));
+        }
+        let address = Address { path: agent.value.clone(), not_before: None };
+        return Ok(Service { address, coprocess: None });
+    }
+    let offers: Vec<&Offer> = main
+        .selling
+        .iter()
+        // SAFETY: each is a configuration that `merge_location` just finished; they live as long as `main`.
+        .filter_map(|conf| unsafe { conf.as_ref() }.offer.as_ref())
+        .collect();
+    let config = agent_config(main, prefix, &offers)?;
+    let unknown: Vec<String> = offers
+        .iter()
+        .filter(|offer| !offer.for_locations)
+        .filter_map(|offer| {
+            let complaint = settings::backend_exists(&offer.backend, &config.backends).err()?;
+            Some(format!("{complaint} in {}", offer.backend_place))
+        })
+        .collect();
+    if !unknown.is_empty() {
+        return Err(unknown);
+    }
+    for name in settings::set_but_not_read(&environment) {
+        warn(&format!("{name} is set, but this version of the l402 module does not read it"));
+    }
+    let path = find_program().map_err(|line| vec![line])?;
+    let program = Program { path, config: config.to_pairs(), generation: generation() };
+    Ok(Service {
+        address: Address { path: config.socket, not_before: Some(inode_clock()) },
+        coprocess: Some(Coprocess { program, state_dir: config.state_dir }),
+    })
+}
+
+/// l402d's configuration, from the blocks and the environment.
+fn agent_config(main: &MainConf, prefix: &Path, offers: &[&Offer]) -> Result<AgentConfig, Vec<String>> {
+    let read = |path: &Path| std::fs::read(prefix.join(path));
+    let read_private = |path: &Path| {
+        let path = prefix.join(path);
+        settings::check_private_mode(std::fs::metadata(&path)?.permissions().mode())?;
+        std::fs::read(path)
+    };
+    let mut lines = Vec::new();
+    let mut backends: Vec<BackendSettings> = Vec::new();
+    for block in &main.blocks {
+        match settings::named_backend(&block.name, &block.pairs, &read) {
+            Ok(backend) => backends.push(backend),
+            Err(complaints) => {
+                let of_block = |complaint| format!("{complaint} in {}", block.place);
+                lines.extend(complaints.iter().map(of_block));
+            }
+        }
+    }
+    let state_dir = main.state_dir.as_ref().map(|dir| (STATE_DIR.name(), dir.value.as_str()));
+    let flags = Flags { state_dir, listen: None, log_in_state_dir: true, backends };
+    let config = AgentConfig::from_env(&environment, &read, &read_private, flags);
+    match config {
+        Ok(config) if lines.is_empty() => Ok(config),
+        Ok(_) => Err(lines),
+        Err(complaints) => {
+            for complaint in complaints {
+                // Of what is said in the environment nginx knows no line: name the one that needs it.
+                let block = main.blocks.iter().find(|block| complaint.value.as_ref() == Some(&block.name));
+                let place = match block {
+                    Some(block) if complaint.setting == BACKEND.name() => format!(" in {}", block.place),
+                    _ => offers
+                        .first()
+                        .map_or_else(String::new, |offer| format!("; needed by l402 in {}", offer.place)),
+                };
+                lines.push(format!("{complaint}{place}"));
+            }
+            Err(lines)
+        }
+    }
+}
+
+/// This moment by the clock that only moves forward.
+fn generation() -> CString {
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: writes the one struct it is given.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now) };
+    let nanoseconds = i128::from(now.tv_sec) * 1_000_000_000 + i128::from(now.tv_nsec);
+    CString::new(nanoseconds.to_string()).unwrap_or_default()
+}
+
+fn environment(name: &str) -> Option<String> {
+    std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
+}
+
+/// The l402d beside the module's file, or else the system's.
+fn find_program() -> Result<CString, String> {
+    let beside = module_dir().into_iter();
+    let places: Vec<PathBuf> =
+        beside.chain(SYSTEM.iter().map(PathBuf::from)).map(|dir| dir.join("l402d")).collect();
+    let found = places.iter().find(|path| is_program(path).unwrap_or(false));
+    let found = found.and_then(|path| CString::new(path.as_os_str().as_bytes()).ok());
+    found.ok_or_else(|| {
+        let places: Vec<String> = places.iter().map(|path| path.display().to_string()).collect();
+        format!("l402d is not installed: expected the program as one of {}, or l402_agent", places.join(", "))
+    })
+}
+
+fn is_program(path: &Path) -> io::Result<bool> {
+    let found = std::fs::metadata(path)?;
+    Ok(found.is_file() && found.permissions().mode() & 0o111 != 0)
+}
+
+/// The directory of the file that this code was loaded from.
+fn module_dir() -> Option<PathBuf> {
+    // SAFETY: fills the struct it is given; `dli_fname` is a C string that lives as long as the module.
+    let file = unsafe {
+        let mut info: libc::Dl_info = std::mem::zeroed();
+        if libc::dladdr(finish as *const libc::c_void, &raw mut info) == 0 || info.dli_fname.is_null() {
+            return None;
+        }
+        CStr::from_ptr(info.dli_fname).to_bytes()
+    };
+    let file = std::fs::canonicalize(OsStr::from_bytes(file)).ok()?;
+    file.parent().map(Path::to_path_buf)
+}
