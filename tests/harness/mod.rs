@@ -1,0 +1,19 @@
+//! What every scenario stands on: a stage with nginx, l402d and a node, and rude and polite clients.
+
+pub mod agent;
+pub mod challenge;
+pub mod curl;
+pub mod http;
+pub mod lnd;
+pub mod macaroon;
+pub mod nginx;
+pub mod node;
+pub mod process;
+pub mod scenario;
+pub mod sim;
+pub mod site;
+pub mod socks;
+pub mod stage;
+pub mod tap;
+pub mod upstream;
+pub mod wait;

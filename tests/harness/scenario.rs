@@ -1,0 +1,165 @@
+//! A scenario as the runner knows it, and how one becomes trials: one for each node that it runs on.
+
+use std::any::Any;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::panic::{self, AssertUnwindSafe};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use libtest_mimic::{Completion, Failed, Trial};
+
+use super::lnd::{self, Pair};
+use super::node::Node;
+use super::sim::Simulated;
+use super::stage::{Programs, Stage};
+
+/// How many of a log's last lines a failure shows.
+const TAIL: usize = 40;
+
+/// What a scenario needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Needs {
+    /// A node of any kind: it runs on each.
+    Node,
+    /// The simulator: for its faults, its clock or its counters, or because the node does not matter.
+    Simulator,
+}
+
+/// One scenario.
+#[derive(Clone, Copy)]
+pub struct Scenario {
+    /// Its name, with its topic in front.
+    pub name: &'static str,
+    /// What it needs.
+    pub needs: Needs,
+    /// The scenario itself; it panics where something is not as it should be.
+    pub run: fn(&Stage),
+}
+
+impl Scenario {
+    /// One that runs on every kind of node.
+    pub const fn on_nodes(name: &'static str, run: fn(&Stage)) -> Self {
+        Self { name, needs: Needs::Node, run }
+    }
+
+    /// One that runs on the simulator only.
+    pub const fn on_simulator(name: &'static str, run: fn(&Stage)) -> Self {
+        Self { name, needs: Needs::Simulator, run }
+    }
+}
+
+/// How the scenarios of one kind of node went.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tally {
+    /// Passed.
+    pub passed: usize,
+    /// Failed.
+    pub failed: usize,
+    /// Skipped.
+    pub skipped: usize,
+}
+
+/// What all trials of a run share.
+pub struct Run {
+    /// The run's directory.
+    pub dir: PathBuf,
+    /// What is under test.
+    pub programs: Programs,
+    /// Where `rig`, `node` and `btcd` are, if they are.
+    pub lnd_programs: PathBuf,
+    /// By kind of node.
+    pub tallies: Mutex<BTreeMap<&'static str, Tally>>,
+    /// By scenario: whether it passed on each node that it ran on.
+    pub results: Mutex<BTreeMap<&'static str, bool>>,
+}
+
+/// A kind of node.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Simulator,
+    Lnd,
+}
+
+impl Kind {
+    fn label(self) -> &'static str {
+        match self {
+            Self::Simulator => "lnsim",
+            Self::Lnd => "lnd",
+        }
+    }
+}
+
+/// All trials: on the simulator first, then on the real pair, which starts meanwhile.
+pub fn trials(run: &Arc<Run>, scenarios: &[Scenario]) -> Vec<Trial> {
+    let of = |kind: Kind| {
+        let concerned = scenarios.iter().filter(move |scenario| match scenario.needs {
+            Needs::Node => true,
+            Needs::Simulator => kind == Kind::Simulator,
+        });
+        concerned.map(move |scenario| trial(run, *scenario, kind))
+    };
+    of(Kind::Simulator).chain(of(Kind::Lnd)).collect()
+}
+
+fn trial(run: &Arc<Run>, scenario: Scenario, kind: Kind) -> Trial {
+    let run = Arc::clone(run);
+    Trial::ignorable_test(format!("{}::{}", kind.label(), scenario.name), move || {
+        let result = perform(&run, scenario, kind);
+        let mut tallies = run.tallies.lock().unwrap_or_else(PoisonError::into_inner);
+        let tally = tallies.entry(kind.label()).or_default();
+        match &result {
+            Ok(Completion::Ignored { .. }) => tally.skipped += 1,
+            Ok(Completion::Completed) => tally.passed += 1,
+            Err(_) => tally.failed += 1,
+        }
+        if !matches!(result, Ok(Completion::Ignored { .. })) {
+            let mut results = run.results.lock().unwrap_or_else(PoisonError::into_inner);
+            *results.entry(scenario.name).or_insert(true) &= result.is_ok();
+        }
+        result
+    })
+}
+
+fn perform(run: &Run, scenario: Scenario, kind: Kind) -> Result<Completion, Failed> {
+    let node: Arc<dyn Node> = match kind {
+        Kind::Simulator => Arc::new(Simulated::start()),
+        Kind::Lnd => match lnd::missing(&run.lnd_programs) {
+            Some(reason) => return Ok(Completion::ignored_with(reason)),
+            None => Pair::shared(&run.lnd_programs, &run.dir.join("lnd"))?,
+        },
+    };
+    let stage = Stage::set(&run.dir, &run.programs, node);
+    let played = panic::catch_unwind(AssertUnwindSafe(|| (scenario.run)(&stage)));
+    let mut faults = stage.faults();
+    if let Err(panic) = played {
+        faults.insert(0, said(panic.as_ref()));
+    }
+    if faults.is_empty() {
+        return Ok(Completion::Completed);
+    }
+    let logs = stage.logs().into_iter().map(|(name, text)| format!("--- {name}\n{}", tail(&text)));
+    Err(Failed::from(format!("{}\n{}", faults.join("\n"), logs.collect::<Vec<_>>().join("\n"))))
+}
+
+fn tail(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(TAIL)..].join("\n")
+}
+
+thread_local! {
+    static PANIC: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+/// Keeps each panic's place for the report of its trial, instead of printing it between the results of others.
+pub fn keep_panics() {
+    panic::set_hook(Box::new(|info| PANIC.set(Some(info.to_string()))));
+}
+
+/// What a panic said, and where if it was on this thread.
+fn said(payload: &(dyn Any + Send)) -> String {
+    let text = payload.downcast_ref::<String>().cloned();
+    let text = text.or_else(|| payload.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+    let text = text.unwrap_or_else(|| "a panic without words".to_owned());
+    PANIC.take().filter(|whole| whole.contains(&text)).unwrap_or(text)
+}

@@ -1,0 +1,63 @@
+//! The scenarios, a file a topic; each file lists its own.
+
+mod auto_detect;
+mod basics;
+mod binding;
+mod bodies;
+mod cache;
+mod client;
+mod conformance;
+mod credentials;
+mod external_agent;
+mod external_toml;
+mod floods;
+mod lifecycle;
+mod mistakes;
+mod node_faults;
+mod phases;
+mod privilege;
+mod races;
+mod redirects;
+mod refusals;
+mod replay;
+mod rotation;
+mod settings;
+mod smuggling;
+mod store_faults;
+mod transport;
+mod variables;
+
+use crate::harness::scenario::Scenario;
+
+/// All of them.
+pub fn all() -> Vec<Scenario> {
+    [
+        basics::ALL,
+        auto_detect::ALL,
+        credentials::ALL,
+        refusals::ALL,
+        binding::ALL,
+        races::ALL,
+        replay::ALL,
+        phases::ALL,
+        redirects::ALL,
+        bodies::ALL,
+        cache::ALL,
+        transport::ALL,
+        variables::ALL,
+        settings::ALL,
+        lifecycle::ALL,
+        external_agent::ALL,
+        external_toml::ALL,
+        rotation::ALL,
+        node_faults::ALL,
+        mistakes::ALL,
+        client::ALL,
+        conformance::ALL,
+        store_faults::ALL,
+        floods::ALL,
+        smuggling::ALL,
+        privilege::ALL,
+    ]
+    .concat()
+}
