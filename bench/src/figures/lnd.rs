@@ -1,0 +1,113 @@
+//! Challenges with a real LND behind, against what its AddInvoice gives alone, 32 at once on both sides.
+
+use std::fs;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use lnd_rpc::channel::Node as Channel;
+use lnd_rpc::lnrpc::Invoice;
+use tokio::task::JoinSet;
+
+use crate::harness::http::Request;
+use crate::harness::node::Node;
+use crate::harness::site::PRICE_MSAT;
+use crate::load::{self, Amount};
+use crate::pairs::{Samples, Side};
+use crate::report::{Report, Row};
+use crate::stand::{Stand, site};
+use crate::usage;
+
+/// Clients on both sides.
+const AT_ONCE: usize = 32;
+
+/// Pairs of slices: each costs the node thousands of invoices.
+const PAIRS: usize = 7;
+
+/// One slice.
+const SLICE: Duration = Duration::from_millis(1500);
+
+/// Longer than l402d works on after a slice.
+const REST: Duration = Duration::from_secs(5);
+
+/// Measures it, if there is a real pair.
+pub fn measure(stand: &Stand, report: &mut Report) {
+    let pair = match stand.pair() {
+        Ok(pair) => pair,
+        Err(reason) => {
+            report.note(format!("challenges/s with a real LND: {reason}."));
+            return;
+        }
+    };
+    let node: Arc<dyn Node> = pair;
+    let stage = stand.stage_on(Arc::clone(&node));
+    let nginx = site(&stage).paid("").start();
+    nginx.get("/paid/1k").expect(402);
+    let (worker, agent) = (nginx.workers()[0], nginx.agent(None));
+    let ask = vec![Request::get("/paid/1k").bytes()];
+    let (mut theirs, mut ours, mut helper) = (Side::default(), Side::default(), Side::default());
+    let (mut ratios, mut others, mut refused) = (Samples::default(), 0, 0);
+    for _ in 0..PAIRS {
+        usage::settle(agent, REST);
+        let (made, failed, elapsed) = invoices_alone(node.as_ref());
+        refused += failed;
+        let base = theirs.add(made, elapsed, Duration::ZERO);
+        let before = (usage::cpu(worker), usage::cpu(agent));
+        let came = load::run(nginx.address(), AT_ONCE, ask.clone(), Amount::Time(SLICE));
+        let good = came.with(402);
+        let rate = ours.add(good, came.elapsed, usage::cpu(worker).saturating_sub(before.0));
+        helper.add(good, came.elapsed, usage::cpu(agent).saturating_sub(before.1));
+        others += came.other_than(402);
+        ratios.push(rate / base);
+    }
+    report.add(Row {
+        figure: "challenges/s with a real LND, 32 clients ÷ its AddInvoice alone".to_owned(),
+        measured: format!(
+            "{:.2} ({:.0}/s ÷ {:.0}/s), {others} errors",
+            ratios.median(),
+            ours.rates.median(),
+            theirs.rates.median()
+        ),
+        spread: ratios.spread(2),
+        cpu: format!("– → {:.1}, l402d {:.1}", ours.cpu_us(), helper.cpu_us()),
+        reach: Some(("≥ 0.80, no errors".to_owned(), ratios.median() >= 0.8 && others == 0)),
+    });
+    if refused > 0 {
+        report.note(format!("challenges/s with a real LND: {refused} calls of AddInvoice alone failed."));
+    }
+}
+
+/// Invoices made, calls failed, and the time, with [`AT_ONCE`] calls in flight.
+fn invoices_alone(node: &dyn Node) -> (u64, u64, Duration) {
+    let certificate = fs::read(node.certificate()).expect("the node's certificate");
+    let macaroon = fs::read(node.macaroon("invoice")).expect("the node's macaroon");
+    let address = node.address().to_string();
+    let to = Channel::new(&address, &certificate, &macaroon, None, Duration::from_secs(5)).expect("a node");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let channel = to.connect().await.expect("the node accepts");
+        let start = Instant::now();
+        let mut callers = JoinSet::new();
+        for _ in 0..AT_ONCE {
+            let mut client = to.lightning(channel.clone());
+            callers.spawn(async move {
+                let (mut made, mut failed) = (0, 0);
+                while start.elapsed() < SLICE {
+                    let invoice = Invoice {
+                        memo: "measured alone".to_owned(),
+                        value_msat: PRICE_MSAT as i64,
+                        expiry: 600,
+                        ..Invoice::default()
+                    };
+                    match client.add_invoice(invoice).await {
+                        Ok(_) => made += 1,
+                        Err(_) => failed += 1,
+                    }
+                }
+                (made, failed)
+            });
+        }
+        let sums = callers.join_all().await;
+        let (made, failed) = sums.iter().fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+        (made, failed, start.elapsed())
+    })
+}

@@ -1,0 +1,35 @@
+//! The figures, by name.
+
+use crate::report::Report;
+use crate::stand::Stand;
+
+mod challenges;
+mod grants;
+mod hang;
+mod lnd;
+mod paid;
+mod reload;
+mod size;
+
+/// Pairs of slices of each figure.
+const PAIRS: usize = 9;
+
+/// Measures one thing and reports it.
+pub type Figure = fn(&Stand, &mut Report);
+
+/// All, in the order of the page.
+pub const ALL: [(&str, Figure); 8] = [
+    ("paid", paid::measure),
+    ("challenges", challenges::measure),
+    ("lnd", lnd::measure),
+    ("hang", hang::measure),
+    ("grants", grants::measure),
+    ("reload", reload::measure),
+    ("memory", size::memory),
+    ("bytes", size::bytes),
+];
+
+/// `A → B`, each with one decimal.
+fn both(theirs: f64, ours: f64) -> String {
+    format!("{theirs:.1} → {ours:.1}")
+}
