@@ -13,7 +13,7 @@ pub const ALL: &[Scenario] = &[
     Scenario::on_nodes("credentials::of_other_schemes", of_other_schemes),
 ];
 
-/// Every form of DESIGN.md section 5, as header name and value.
+/// Every form that `docs/reference/credentials.md` lists, as header name and value.
 fn forms(challenge: &Challenge, preimage: &str) -> Vec<(&'static str, String)> {
     let token = &challenge.token;
     let bare = token.trim_end_matches('=');

@@ -1,4 +1,4 @@
-//! The check that every invoice of every wallet passes before a client may see it (invariant 4 of the design).
+//! The check that every invoice of every wallet passes before a client may see it.
 
 use std::time::Duration;
 

@@ -4,7 +4,7 @@
 //! [`Model`] the reference that says in forty lines what each call means, and [`conformance`] the suite
 //! that every implementation passes.
 //!
-//! The rules (DESIGN.md, invariants 1 and 2):
+//! The rules:
 //!
 //! * [`Store::claim`] is atomic and durable before it answers: N copies of one credential, over any number
 //!   of handles and processes, draw at most `limit` units.
