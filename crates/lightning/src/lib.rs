@@ -13,6 +13,7 @@ mod invoice;
 pub mod lnd;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use settings::{BackendConfig, BackendSettings};
 
@@ -26,8 +27,9 @@ pub use invoice::{Asked, Checked, Network, check_invoice, fit_description};
 /// The operator's: an address, certificate or macaroon that can't be read. The text names the wallet and holds no
 /// secret.
 pub fn open(settings: &BackendSettings) -> Result<Arc<dyn Lightning>, OpenError> {
+    let timeout = Duration::from_millis(settings.timeout_ms);
     let wallet = match &settings.config {
-        BackendConfig::Lnd(lnd) => lnd::open(lnd),
+        BackendConfig::Lnd(lnd) => lnd::open(lnd, timeout),
     };
     wallet.map_err(|reason| OpenError { backend: settings.name.clone(), reason })
 }

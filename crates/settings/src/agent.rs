@@ -1,12 +1,11 @@
 //! All that l402d needs to know, and the text in which nginx hands it to the co-process.
 use crate::source::{Found, Layers};
 use crate::{
-    ALLOW, BACKEND_TIMEOUT, BackendConfig, BackendSettings, CERTIFICATE, Complaint, ConfigFile,
-    DEFAULT_BACKEND, DEFAULT_LOG_FILTER, DEFAULT_STATE_DIR, Env, LISTEN, LN_CLIENT_TYPE, LND_ADDRESS,
-    LOG_FILE, LOG_FILTER, LndSettings, MACAROON, ROOT_KEY, Read, RootKeys, SOCKET_GROUP, SOCKET_MODE,
-    SOCKS5_PROXY, STATE_DIR, Secret, Setting, backend, files, pairs, root_key, rules, value,
+    ALLOW, BackendKind, BackendSettings, Complaint, ConfigFile, DEFAULT_BACKEND, DEFAULT_LOG_FILTER,
+    DEFAULT_STATE_DIR, Env, LISTEN, LN_CLIENT_TYPE, LOG_FILE, LOG_FILTER, ROOT_KEY, Read, RootKeys,
+    SOCKET_GROUP, SOCKET_MODE, STATE_DIR, Secret, Setting, backend, files, pairs, pairs::Taken, root_key,
+    rules, value,
 };
-use std::collections::BTreeMap;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::{ffi::OsString, path::PathBuf};
 use zeroize::Zeroizing;
@@ -95,8 +94,9 @@ impl AgentConfig {
         read_private: Read<'_>,
         flags: Flags<'_>,
     ) -> Result<Self, Vec<Complaint>> {
+        let kind = layers.in_env(&LN_CLIENT_TYPE).and_then(|found| BackendKind::of(&found.text));
         let mut complaints: Vec<Complaint> =
-            layers.file.map(ConfigFile::unknown).into_iter().flatten().collect();
+            layers.file.map(|file| file.unknown(kind)).into_iter().flatten().collect();
         let mut keep = |complaint| complaints.push(complaint);
         let state_dir = state_dir(layers, flags.state_dir).map_err(&mut keep);
         let socket = socket(layers, flags.listen).map_err(&mut keep);
@@ -142,23 +142,9 @@ impl AgentConfig {
         for key in &self.root_keys.keys {
             text.pair(ROOT_KEY.key, Zeroizing::new(files::to_hex(key.expose())).as_bytes());
         }
-        for BackendSettings { name, config } in &self.backends {
-            let mut pair = |setting: &Setting, value: &[u8]| {
-                text.pair(&format!("backend.{name}.{}", setting.key), value)
-            };
-            match config {
-                BackendConfig::Lnd(lnd) => {
-                    pair(&LN_CLIENT_TYPE, b"lnd");
-                    pair(&LND_ADDRESS, lnd.address.as_bytes());
-                    let macaroon = Zeroizing::new(files::to_hex(lnd.macaroon.expose()));
-                    pair(&MACAROON, macaroon.as_bytes());
-                    pair(&CERTIFICATE, files::to_hex(&lnd.certificate).as_bytes());
-                    if let Some(proxy) = &lnd.socks5_proxy {
-                        pair(&SOCKS5_PROXY, proxy.as_bytes());
-                    }
-                    pair(&BACKEND_TIMEOUT, format!("{}ms", lnd.timeout_ms).as_bytes());
-                }
-            }
+        for backend in &self.backends {
+            let name = &backend.name;
+            backend.write(&mut |setting, value| text.pair(&format!("backend.{name}.{}", setting.key), value));
         }
         text.finish()
     }
@@ -172,13 +158,13 @@ impl AgentConfig {
         let expected = "the configuration that the nginx module of this release writes";
         let list = pairs::parse(text)
             .ok_or_else(|| vec![Complaint::new("the configuration pipe", "was cut short", expected)])?;
-        let mut taken = Taken { pairs: BTreeMap::new(), complaints: Vec::new() };
+        let mut taken = Taken::default();
         let (mut names, mut root_keys): (Vec<&str>, _) = (Vec::new(), RootKeys::default());
         for (key, value) in list {
             if key == ROOT_KEY.key {
                 match files::from_hex(value) {
                     Some(material) => root_keys.keys.push(Secret::new(material)),
-                    None => taken.complaints.push(not_valid(key)),
+                    None => taken.complaints.push(pairs::not_valid(key)),
                 }
                 continue;
             }
@@ -194,8 +180,10 @@ impl AgentConfig {
         let state_dir = taken.required(STATE_DIR.key, path);
         let socket = taken.required(SOCKET, path);
         let log_file = taken.optional(LOG_FILE.key, path);
-        let log = taken.required(LOG_FILTER.key, utf8);
-        let backends: Vec<_> = names.into_iter().filter_map(|name| taken.backend(name)).collect();
+        let log = taken.required(LOG_FILTER.key, value::utf8);
+        let backends =
+            names.into_iter().filter_map(|name| BackendSettings::read(name, &mut taken.of_backend(name)));
+        let backends: Vec<_> = backends.collect();
         for key in taken.pairs.keys() {
             taken.complaints.push(Complaint::new(key, "is not known", expected));
         }
@@ -277,60 +265,4 @@ fn backends(layers: Layers<'_>, read: Read<'_>, complain: &mut dyn FnMut(Complai
 /// `backend.main.lnd.address` → (`main`, `lnd.address`).
 fn backend_key(key: &str) -> Option<(&str, &str)> {
     key.strip_prefix("backend.")?.split_once('.')
-}
-
-fn utf8(value: &[u8]) -> Option<String> {
-    std::str::from_utf8(value).ok().map(str::to_owned)
-}
-
-fn not_valid(key: &str) -> Complaint {
-    Complaint::new(key, "is not valid", "what this release writes")
-}
-
-/// Pairs not yet taken, and what was wrong with those that were.
-struct Taken<'a> {
-    pairs: BTreeMap<String, &'a [u8]>,
-    complaints: Vec<Complaint>,
-}
-
-impl Taken<'_> {
-    fn optional<T>(&mut self, key: &str, parse: impl Fn(&[u8]) -> Option<T>) -> Option<T> {
-        let parsed = parse(self.pairs.remove(key)?);
-        if parsed.is_none() {
-            self.complaints.push(not_valid(key));
-        }
-        parsed
-    }
-
-    fn required<T>(&mut self, key: &str, parse: impl Fn(&[u8]) -> Option<T>) -> Option<T> {
-        if !self.pairs.contains_key(key) {
-            self.complaints.push(Complaint::new(key, "is missing", "what this release writes"));
-        }
-        self.optional(key, parse)
-    }
-
-    fn backend(&mut self, name: &str) -> Option<BackendSettings> {
-        let key = |setting: &Setting| format!("backend.{name}.{}", setting.key);
-        let hex = files::from_hex;
-        let kind = self.required(&key(&LN_CLIENT_TYPE), |value| {
-            backend::parse_kind("type", std::str::from_utf8(value).ok()?).ok()
-        })?;
-        let config = match kind {
-            backend::BackendKind::Lnd => {
-                let address = self.required(&key(&LND_ADDRESS), utf8);
-                let macaroon = self.required(&key(&MACAROON), |value| hex(value).map(Secret::new));
-                let certificate = self.required(&key(&CERTIFICATE), hex);
-                let socks5_proxy = self.optional(&key(&SOCKS5_PROXY), utf8);
-                let timeout_ms = self.required(&key(&BACKEND_TIMEOUT), value::timeout);
-                BackendConfig::Lnd(LndSettings {
-                    address: address?,
-                    macaroon: macaroon?,
-                    certificate: certificate?,
-                    socks5_proxy,
-                    timeout_ms: timeout_ms?,
-                })
-            }
-        };
-        Some(BackendSettings { name: name.to_owned(), config })
-    }
 }

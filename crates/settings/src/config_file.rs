@@ -1,6 +1,9 @@
 //! `l402d.toml` as its parser found it: which keys it may have, and what one says.
 use crate::source::Found;
-use crate::{BACKEND, Complaint, Kind, SETTINGS, Secret, Setting, files, value};
+use crate::{
+    BACKEND, BackendKind, Complaint, DEFAULT_BACKEND, Kind, LN_CLIENT_TYPE, SETTINGS, Secret, Setting, files,
+    value,
+};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
@@ -88,7 +91,8 @@ impl ConfigFile {
     }
 
     /// Keys that no setting has, and tables that are none: in the order of their lines.
-    pub(crate) fn unknown(&self) -> Vec<Complaint> {
+    /// `default` is the kind of the backend of that name where the environment says it.
+    pub(crate) fn unknown(&self, default: Option<BackendKind>) -> Vec<Complaint> {
         let mut found = Vec::new();
         let top: Vec<&str> = SETTINGS
             .iter()
@@ -96,12 +100,12 @@ impl ConfigFile {
             .map(|setting| setting.key)
             .chain([BACKENDS])
             .collect();
-        let inner: Vec<&str> = SETTINGS.iter().filter_map(|setting| setting.block_key).collect();
         for entry in &self.entries {
             match &entry.value {
                 Value::Table(tables) if entry.key == BACKENDS => {
                     for table in tables {
-                        self.unknown_in_backend(table, &inner, &mut found);
+                        let kind = default.filter(|_| table.key == DEFAULT_BACKEND);
+                        self.unknown_in_backend(table, kind, &mut found);
                     }
                 }
                 other if entry.key == BACKENDS => {
@@ -109,7 +113,7 @@ impl ConfigFile {
                     found.push((entry.line, Complaint::new(BACKENDS, problem, "a table, [backend.default]")));
                 }
                 _ if !top.contains(&entry.key.as_str()) => {
-                    found.push((entry.line, is_not_known(&entry.key, None, &entry.key, &top)));
+                    found.push((entry.line, is_not_known(&entry.key, None, "is not known", &top)));
                 }
                 _ => {}
             }
@@ -118,7 +122,12 @@ impl ConfigFile {
         found.into_iter().map(|(line, complaint)| complaint.at(Some(self.place(line)))).collect()
     }
 
-    fn unknown_in_backend(&self, table: &Entry, known: &[&str], found: &mut Vec<(usize, Complaint)>) {
+    fn unknown_in_backend(
+        &self,
+        table: &Entry,
+        kind: Option<BackendKind>,
+        found: &mut Vec<(usize, Complaint)>,
+    ) {
         let name = table.key.escape_debug().to_string();
         if let Err(complaint) = BACKEND.backend_name(table.key.as_bytes()) {
             let setting = format!("[backend.{name}]");
@@ -130,8 +139,11 @@ impl ConfigFile {
             found.push((table.line, Complaint::new(format!("backend.{name}"), problem, expected)));
             return;
         };
+        let kind = kind.or_else(|| kind_of(entries));
+        let known = BackendKind::keys(kind);
         for entry in entries.iter().filter(|entry| !known.contains(&entry.key.as_str())) {
-            found.push((entry.line, is_not_known(&entry.key, Some(&name), &entry.key, known)));
+            let problem = BackendKind::unknown_key(kind, &entry.key);
+            found.push((entry.line, is_not_known(&entry.key, Some(&name), &problem, &known)));
         }
     }
 
@@ -170,7 +182,7 @@ impl ConfigFile {
             other => return Err(wrong_form(setting, &name, other).at(place)),
         };
         let is_secret = match setting.kind {
-            Kind::RootKey => true,
+            kind if kind.is_secret() => true,
             Kind::MacaroonFile => files::is_inline_secret(&text),
             _ => false,
         };
@@ -181,10 +193,9 @@ impl ConfigFile {
                 Complaint::new(name, problem, "the path of a file, or chmod o-rwx on this one").at(place)
             );
         }
-        let is_path = matches!(setting.kind, Kind::MacaroonFile | Kind::CertificateFile | Kind::RootKeyFile);
         let inline = is_secret || setting.kind == Kind::CertificateFile && files::is_inline_pem(&text);
         let text = match self.path.parent() {
-            Some(dir) if is_path && !inline && !text.is_empty() => {
+            Some(dir) if setting.kind.is_path() && !inline && !text.is_empty() => {
                 Zeroizing::new(dir.join(text.as_str()).to_string_lossy().into_owned())
             }
             _ => text,
@@ -228,6 +239,15 @@ impl fmt::Debug for Table<'_> {
     }
 }
 
+/// The kind that a table says it is of.
+fn kind_of(entries: &[Entry]) -> Option<BackendKind> {
+    let entry = entries.iter().find(|entry| Some(entry.key.as_str()) == LN_CLIENT_TYPE.block_key)?;
+    match &entry.value {
+        Value::Text(text) => BackendKind::of(text.expose()),
+        _ => None,
+    }
+}
+
 /// A key as complaints call it.
 fn key_of(key: &str, backend: Option<&str>) -> String {
     let key = key.escape_debug();
@@ -246,13 +266,13 @@ fn wrong_form(setting: &Setting, name: &str, value: &Value) -> Complaint {
 }
 
 /// Without its value, which could be a secret under a misspelt key.
-fn is_not_known(key: &str, backend: Option<&str>, written: &str, known: &[&str]) -> Complaint {
+fn is_not_known(key: &str, backend: Option<&str>, problem: &str, known: &[&str]) -> Complaint {
     let all = format!("one of {}", known.join(", "));
-    let expected = match nearest(written, known) {
+    let expected = match nearest(key, known) {
         Some(near) => format!("{near}, or another {all}"),
         None => all,
     };
-    Complaint::new(key_of(key, backend), "is not known", expected)
+    Complaint::new(key_of(key, backend), problem, expected)
 }
 
 /// The known name that differs least, if it differs by little.

@@ -28,7 +28,7 @@ pub mod reference;
 pub mod value;
 
 pub use agent::{Access, AgentConfig, Flags};
-pub use backend::{BackendConfig, BackendKind, BackendSettings, LndSettings, default_backend, named_backend};
+pub use backend::*;
 pub use complaint::Complaint;
 pub use config_file::{ConfigFile, Entry, Value};
 pub use files::{TooOpen, check_private_mode};

@@ -1,6 +1,8 @@
-//! The list: every setting of the module and of l402d, in the order of the reference.
+//! The list: every setting of the module and of l402d, in the order of the reference. The records of backends are in
+//! the files of their kinds.
 use crate::record::Context::{Http, Location, Server};
-use crate::{Context, Directive, Kind, Setting};
+use crate::{BACKEND_TIMEOUT, BackendKind, Context, Directive, Kind, LN_CLIENT_TYPE, Setting};
+use std::sync::LazyLock;
 
 const EVERYWHERE: &[Context] = &[Http, Server, Location];
 
@@ -12,16 +14,12 @@ pub const DEFAULT_MACAROON_TIMEOUT_S: u64 = 0;
 pub const DEFAULT_MAX_USES: u32 = 1;
 /// Default of `l402_agent_timeout`, in milliseconds.
 pub const DEFAULT_AGENT_TIMEOUT_MS: u64 = 15_000;
-/// Default of a backend's `timeout`, in milliseconds.
-pub const DEFAULT_BACKEND_TIMEOUT_MS: u64 = 10_000;
 /// Default of `l402_state_dir`.
 pub const DEFAULT_STATE_DIR: &str = "/var/lib/l402d";
 /// Default of `RUST_LOG`.
 pub const DEFAULT_LOG_FILTER: &str = "info";
 /// How many root keys may be in force at once; a front end is told all of them.
 pub const MAX_ROOT_KEYS: usize = 32;
-/// LND's gRPC port.
-pub const DEFAULT_LND_PORT: u16 = 10_009;
 
 /// A directive that is one word and one argument, allowed everywhere.
 const fn everywhere(name: &'static str, arguments: &'static str, variables: bool) -> Option<Directive> {
@@ -228,91 +226,6 @@ pub static STATE_DIR: Setting = Setting {
     example: "/srv/l402",
 };
 
-/// `LN_CLIENT_TYPE`
-pub static LN_CLIENT_TYPE: Setting = Setting {
-    key: "type",
-    env: Some("LN_CLIENT_TYPE"),
-    directive: None,
-    block_key: Some("type"),
-    kind: Kind::BackendType,
-    default: "",
-    why: "None: without it the environment defines no backend.",
-    doc: "What kind of node is paid, in any case of letters. This version knows `LND`. `LNC`, `CLN`, `ECLAIR`, \
-          `LNURL`, `NWC` and `BOLT12` are recognised and refused: they come in later versions. `LND` together \
-          with `LNC_PAIRING_PHRASE` means `LNC`.",
-    example: "LND",
-};
-
-/// `LND_ADDRESS`
-pub static LND_ADDRESS: Setting = Setting {
-    key: "lnd.address",
-    env: Some("LND_ADDRESS"),
-    directive: None,
-    block_key: Some("address"),
-    kind: Kind::Address,
-    default: "",
-    why: "None: it is required.",
-    doc: "LND's gRPC address. The port is 10009 if none is written; IPv6 goes in brackets; a prefix `https://` is \
-          tolerated.",
-    example: "10.0.0.5:10009",
-};
-
-/// `MACAROON_FILE_PATH`
-pub static MACAROON: Setting = Setting {
-    key: "lnd.macaroon",
-    env: Some("MACAROON_FILE_PATH"),
-    directive: None,
-    block_key: Some("macaroon"),
-    kind: Kind::MacaroonFile,
-    default: "",
-    why: "None: it is required.",
-    doc: "A macaroon of the node, binary or in hex. It is read by the user that starts nginx, before the workers \
-          give up their rights. `invoice.macaroon` is all that selling needs; `admin.macaroon` works too but \
-          could spend.",
-    example: "/etc/l402/invoice.macaroon",
-};
-
-/// `CERT_FILE_PATH`
-pub static CERTIFICATE: Setting = Setting {
-    key: "lnd.cert",
-    env: Some("CERT_FILE_PATH"),
-    directive: None,
-    block_key: Some("cert"),
-    kind: Kind::CertificateFile,
-    default: "",
-    why: "None: it is required. LND signs its own certificate, so nothing else can vouch for the node.",
-    doc: "The node's certificate (LND's `tls.cert`), in PEM form. Only a node that presents it, or one that it \
-          signed, is trusted.",
-    example: "/etc/l402/tls.cert",
-};
-
-/// `SOCKS5_PROXY`
-pub static SOCKS5_PROXY: Setting = Setting {
-    key: "lnd.socks5_proxy",
-    env: Some("SOCKS5_PROXY"),
-    directive: None,
-    block_key: Some("socks5_proxy"),
-    kind: Kind::Socks5,
-    default: "",
-    why: "None: the node is connected to directly.",
-    doc: "Connects to the node through a SOCKS5 proxy, such as Tor for an `.onion` address. Names are resolved by \
-          the proxy. An empty value counts as unset.",
-    example: "socks5://127.0.0.1:9050",
-};
-
-/// A backend's `timeout`.
-pub static BACKEND_TIMEOUT: Setting = Setting {
-    key: "lnd.timeout",
-    env: None,
-    directive: None,
-    block_key: Some("timeout"),
-    kind: Kind::Timeout,
-    default: "10s",
-    why: "A node that is well answers in well under a second; over Tor it may take some.",
-    doc: "The one deadline of a call to the node, connecting included. Keep it below `l402_agent_timeout`.",
-    example: "5s",
-};
-
 /// `listen` in `l402d.toml`, `--listen`.
 pub static LISTEN: Setting = Setting {
     key: "listen",
@@ -430,8 +343,21 @@ pub static LOG_FILTER: Setting = Setting {
     example: "info,lightning=debug",
 };
 
-/// Every setting, in the order of the reference.
-pub static SETTINGS: &[&Setting] = &[
+/// Every setting, in the order of the reference: the module's and l402d's own, those of backends, and those of
+/// `l402d.toml`. What backends of several kinds take is there once.
+pub static SETTINGS: LazyLock<Vec<&'static Setting>> = LazyLock::new(|| {
+    let kinds = BackendKind::ALL.iter().flat_map(|kind| kind.settings());
+    let mut all: Vec<&'static Setting> = MODULE.to_vec();
+    for setting in [&&LN_CLIENT_TYPE].into_iter().chain(kinds).chain([&&BACKEND_TIMEOUT]).chain(AGENTS) {
+        if !all.iter().any(|known| known.key == setting.key) {
+            all.push(setting);
+        }
+    }
+    all
+});
+
+/// The module's directives.
+const MODULE: &[&Setting] = &[
     &L402,
     &AMOUNT_MSAT_DEFAULT,
     &MACAROON_TIMEOUT,
@@ -443,21 +369,11 @@ pub static SETTINGS: &[&Setting] = &[
     &AGENT,
     &AGENT_TIMEOUT,
     &STATE_DIR,
-    &LN_CLIENT_TYPE,
-    &LND_ADDRESS,
-    &MACAROON,
-    &CERTIFICATE,
-    &SOCKS5_PROXY,
-    &BACKEND_TIMEOUT,
-    &LISTEN,
-    &SOCKET_GROUP,
-    &SOCKET_MODE,
-    &ALLOW,
-    &ROOT_KEY,
-    &ROOT_KEY_FILE,
-    &LOG_FILE,
-    &LOG_FILTER,
 ];
+
+/// l402d's own.
+const AGENTS: &[&Setting] =
+    &[&LISTEN, &SOCKET_GROUP, &SOCKET_MODE, &ALLOW, &ROOT_KEY, &ROOT_KEY_FILE, &LOG_FILE, &LOG_FILTER];
 
 /// Variables of the former module that this version does not read; later versions will.
 pub static NOT_READ_YET: &[&str] = &[

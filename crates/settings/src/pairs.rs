@@ -1,4 +1,6 @@
 //! The text of l402d's configuration pipe: `key=value\0` for each pair, then one more `\0`.
+use crate::{Complaint, Setting};
+use std::collections::BTreeMap;
 use zeroize::Zeroizing;
 
 /// Writes pairs. Its buffer is wiped when it is dropped, and grows without leaving copies behind.
@@ -48,4 +50,62 @@ pub(crate) fn parse(text: &[u8]) -> Option<Vec<(&str, &[u8])>> {
         pairs.push((std::str::from_utf8(&line[..equals]).ok()?, &line[equals + 1..]));
         rest = tail;
     }
+}
+
+/// Pairs not yet taken, and what was wrong with those that were. No value is repeated, as any could be secret.
+#[derive(Default)]
+pub(crate) struct Taken<'a> {
+    pub(crate) pairs: BTreeMap<String, &'a [u8]>,
+    pub(crate) complaints: Vec<Complaint>,
+}
+
+impl<'a> Taken<'a> {
+    pub(crate) fn optional<T>(&mut self, key: &str, parse: impl Fn(&[u8]) -> Option<T>) -> Option<T> {
+        let parsed = parse(self.pairs.remove(key)?);
+        if parsed.is_none() {
+            self.complaints.push(not_valid(key));
+        }
+        parsed
+    }
+
+    pub(crate) fn required<T>(&mut self, key: &str, parse: impl Fn(&[u8]) -> Option<T>) -> Option<T> {
+        if !self.pairs.contains_key(key) {
+            self.complaints.push(Complaint::new(key, "is missing", "what this release writes"));
+        }
+        self.optional(key, parse)
+    }
+
+    /// The pairs of the backend of this name.
+    pub(crate) fn of_backend<'t>(&'t mut self, name: &'t str) -> Taking<'t, 'a> {
+        Taking { taken: self, name }
+    }
+}
+
+/// The pairs of one backend. A kind's reader takes all that its writer writes.
+pub(crate) struct Taking<'t, 'a> {
+    taken: &'t mut Taken<'a>,
+    name: &'t str,
+}
+
+impl Taking<'_, '_> {
+    /// A setting that may be there.
+    pub(crate) fn optional<T>(&mut self, setting: &Setting, parse: impl Fn(&[u8]) -> Option<T>) -> Option<T> {
+        let key = self.key(setting);
+        self.taken.optional(&key, parse)
+    }
+
+    /// A setting that must be there.
+    pub(crate) fn required<T>(&mut self, setting: &Setting, parse: impl Fn(&[u8]) -> Option<T>) -> Option<T> {
+        let key = self.key(setting);
+        self.taken.required(&key, parse)
+    }
+
+    fn key(&self, setting: &Setting) -> String {
+        format!("backend.{}.{}", self.name, setting.key)
+    }
+}
+
+/// The complaint about a pair's value.
+pub(crate) fn not_valid(key: &str) -> Complaint {
+    Complaint::new(key, "is not valid", "what this release writes")
 }

@@ -129,7 +129,7 @@ impl Kind {
             }
             Self::UnixSocket => "unix: followed by an absolute path of at most 107 bytes",
             Self::BackendName => "a name of 1 to 64 letters, digits, \"-\" or \"_\"",
-            Self::BackendType => "LND (the only type in this version)",
+            Self::BackendType => crate::backend::EXPECTED,
             Self::StateDir => "an absolute path of at most 88 bytes",
             Self::LogFile => "an absolute path",
             Self::LogFilter => "a filter such as info, debug, or info,lightning=debug",
@@ -147,6 +147,11 @@ impl Kind {
                 "a list of users, and of groups with \"@\" in front, by name or number, such as [\"www-data\", \"@nginx\"]"
             }
         }
+    }
+
+    /// Whether the value is a path: in `l402d.toml` a relative one starts from the file's directory.
+    pub const fn is_path(self) -> bool {
+        matches!(self, Self::MacaroonFile | Self::CertificateFile | Self::RootKeyFile)
     }
 
     /// Whether the value itself must never be shown.

@@ -1,5 +1,5 @@
 //! The pages under `docs/reference/`, written from the records: `make docs` writes them anew.
-use crate::{Context, Directive, Kind, NOT_READ_YET, SETTINGS, Setting, VARIABLES};
+use crate::{BackendKind, Context, Directive, Kind, NOT_READ_YET, SETTINGS, Setting, VARIABLES};
 use std::fmt::Write;
 
 /// Every page: its file name under `docs/reference/`, and its text.
@@ -67,13 +67,25 @@ fn block(page: &mut String) {
     page.push_str(
         "\n### The keys of the block\n\n\
          Each is a line `key value;`, with the meaning of the environment variable beside it.\n\n\
-         | key | default | meaning | environment |\n|---|---|---|---|\n",
+         | key | type | default | meaning | environment |\n|---|---|---|---|---|\n",
     );
+    block_keys(page);
+}
+
+/// The rows for the keys of a block or table.
+fn block_keys(page: &mut String) {
     for setting in SETTINGS.iter() {
         let Some(key) = setting.block_key else { continue };
         let (default, env) = (block_default(setting), env_link(setting));
-        let _ = writeln!(page, "| `{key}` | {default} | {} | {env} |", setting.doc);
+        let _ = writeln!(page, "| `{key}` | {} | {default} | {} | {env} |", kinds(setting), setting.doc);
     }
+}
+
+/// The kinds of backends that take a key.
+fn kinds(setting: &Setting) -> String {
+    let take = |kind: &&BackendKind| kind.settings().iter().any(|taken| taken.key == setting.key);
+    let names: Vec<_> = BackendKind::ALL.iter().filter(take).map(|kind| kind.name()).collect();
+    if names.is_empty() { "all".to_owned() } else { names.join(", ") }
 }
 
 /// The default of a key inside a block or table.
@@ -144,13 +156,9 @@ fn l402d_toml() -> String {
     page.push_str(
         "\n### [backend.NAME]\n\nA backend of that name: what `l402_backend NAME;` in nginx's configuration means. A \
          location that names none is paid through `default`.\n\n\
-         | key | default | meaning | environment, for `default` |\n|---|---|---|---|\n",
+         | key | type | default | meaning | environment, for `default` |\n|---|---|---|---|---|\n",
     );
-    for setting in SETTINGS.iter() {
-        let Some(key) = setting.block_key else { continue };
-        let (default, env) = (block_default(setting), env_link(setting));
-        let _ = writeln!(page, "| `{key}` | {default} | {} | {env} |", setting.doc);
-    }
+    block_keys(&mut page);
     page
 }
 

@@ -83,6 +83,11 @@ pub fn life(text: &[u8]) -> Option<u64> {
     (milliseconds % 1000 == 0 && seconds <= MAX_LIFE_S).then_some(seconds)
 }
 
+/// Any text.
+pub(crate) fn utf8(value: &[u8]) -> Option<String> {
+    std::str::from_utf8(value).ok().map(str::to_owned)
+}
+
 /// A time-out in milliseconds, within [`TIMEOUT_MS`].
 pub fn timeout(text: &[u8]) -> Option<u64> {
     milliseconds(text).filter(|timeout| TIMEOUT_MS.contains(timeout))

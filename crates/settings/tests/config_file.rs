@@ -1,9 +1,9 @@
 //! `l402d.toml`, as its parser hands it over → typed settings, or all that is wrong with it.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 use settings::{
-    Access, Account, AgentConfig, BackendConfig, ConfigFile, Entry, Flags, Peer, SETTINGS, Secret, Value,
-    check_private_mode,
+    Access, Account, AgentConfig, BackendConfig, BackendSettings, ConfigFile, Entry, Flags, LndSettings,
+    Peer, SETTINGS, Secret, Value, check_private_mode,
 };
 use std::io::{self, ErrorKind};
 use std::path::Path;
@@ -81,6 +81,15 @@ fn complains(file: &ConfigFile, env: &[(&str, &str)], starts_and_places: &[(&str
     }
 }
 
+/// The settings of a backend that is an LND.
+fn lnd_of(backend: &BackendSettings) -> &LndSettings {
+    match &backend.config {
+        BackendConfig::Lnd(lnd) => lnd,
+        #[allow(unreachable_patterns, reason = "while there is one kind")]
+        other => panic!("{other:?}"),
+    }
+}
+
 #[test]
 fn every_key_is_understood() {
     let top = entries(
@@ -120,8 +129,8 @@ fn every_key_is_understood() {
     );
     let names: Vec<_> = config.backends.iter().map(|backend| backend.name.as_str()).collect();
     assert_eq!(names, ["default", "main"]);
-    let BackendConfig::Lnd(main) = &config.backends[1].config;
-    assert_eq!((main.timeout_ms, main.socks5_proxy.as_deref()), (5000, Some("127.0.0.1:9050")));
+    let main = lnd_of(&config.backends[1]);
+    assert_eq!((config.backends[1].timeout_ms, main.socks5_proxy.as_deref()), (5000, Some("127.0.0.1:9050")));
     assert_eq!(main.macaroon, Secret::new(macaroon()));
 }
 
@@ -139,7 +148,7 @@ fn a_variable_wins_over_the_file_setting_by_setting() {
         [("L402_STATE_DIR", "/srv/env"), ("RUST_LOG", ""), ("LND_ADDRESS", "10.0.0.6:1"), ("ROOT_KEY", KEY)];
     let config = understand(&file(0o644, top()), &env).unwrap();
     assert_eq!((config.state_dir.to_str().unwrap(), config.log.as_str()), ("/srv/env", "warn"));
-    let BackendConfig::Lnd(lnd) = &config.backends[0].config;
+    let lnd = lnd_of(&config.backends[0]);
     assert_eq!(lnd.address, "10.0.0.6:1");
     assert_eq!(config.root_keys.keys, [Secret::new(KEY.as_bytes().to_vec())]);
     assert_eq!(config.root_keys.file, None);
@@ -221,7 +230,7 @@ fn a_secret_may_be_written_where_nobody_else_can_read_it() {
         with_backends(top, vec![("default", lnd)])
     };
     let config = understand(&file(0o640, inline()), &[]).unwrap();
-    let BackendConfig::Lnd(lnd) = &config.backends[0].config;
+    let lnd = lnd_of(&config.backends[0]);
     assert_eq!((&lnd.macaroon, lnd.certificate.as_slice()), (&Secret::new(macaroon()), PEM.as_bytes()));
     assert_eq!(config.root_keys.keys, [Secret::new(KEY.as_bytes().to_vec())]);
     complains(

@@ -1,5 +1,5 @@
 //! Environments, blocks and files → typed settings or all that is wrong with them; and the pipe.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 use proptest::prelude::*;
 use settings::{
@@ -78,13 +78,26 @@ fn lnd() -> LndSettings {
         macaroon: Secret::new(macaroon()),
         certificate: PEM.to_vec(),
         socks5_proxy: None,
-        timeout_ms: 10_000,
+    }
+}
+
+/// A backend with the default time-out.
+fn backend_of(name: &str, config: LndSettings) -> BackendSettings {
+    BackendSettings { name: name.into(), timeout_ms: 10_000, config: BackendConfig::Lnd(config) }
+}
+
+/// The settings of a backend that is an LND.
+fn lnd_of(backend: &BackendSettings) -> &LndSettings {
+    match &backend.config {
+        BackendConfig::Lnd(lnd) => lnd,
+        #[allow(unreachable_patterns, reason = "while there is one kind")]
+        other => panic!("{other:?}"),
     }
 }
 
 #[test]
 fn the_environment_defines_the_default_backend() {
-    let expected = BackendSettings { name: "default".into(), config: BackendConfig::Lnd(lnd()) };
+    let expected = backend_of("default", lnd());
     assert_eq!(default_of(&GOOD), Ok(Some(expected.clone())));
     assert_eq!(
         default_of(&good_but(&[("LN_CLIENT_TYPE", "lnd"), ("SOCKS5_PROXY", "")])),
@@ -94,8 +107,7 @@ fn the_environment_defines_the_default_backend() {
     assert_eq!(default_of(&[]), Ok(None));
     assert_eq!(default_of(&[("LN_CLIENT_TYPE", ""), ("LND_ADDRESS", "x")]), Ok(None));
     let proxied = default_of(&good_but(&[("SOCKS5_PROXY", "socks5://127.0.0.1:9050")])).unwrap().unwrap();
-    let BackendConfig::Lnd(proxied) = proxied.config;
-    assert_eq!(proxied.socks5_proxy.as_deref(), Some("127.0.0.1:9050"));
+    assert_eq!(lnd_of(&proxied).socks5_proxy.as_deref(), Some("127.0.0.1:9050"));
 }
 
 #[test]
@@ -176,8 +188,8 @@ fn a_block_defines_a_backend() {
         ("cert", "/tls.cert"),
         ("timeout", "2500ms"),
     ];
-    let config = BackendConfig::Lnd(LndSettings { timeout_ms: 2500, ..lnd() });
-    assert_eq!(named_backend("main", &pairs, &read), Ok(BackendSettings { name: "main".into(), config }));
+    let expected = BackendSettings { timeout_ms: 2500, ..backend_of("main", lnd()) };
+    assert_eq!(named_backend("main", &pairs, &read), Ok(expected));
 }
 
 #[test]
@@ -193,7 +205,7 @@ fn all_that_is_wrong_with_a_block_is_named_at_once() {
     let complaints = lines(named_backend("a.b", &pairs, &read).unwrap_err());
     let starts = [
         "l402_backend \"a.b\" is not valid; expected a name of",
-        "adress of l402_backend a.b \"x\" is not known; expected one of type, address, macaroon, cert, socks5_proxy, timeout",
+        "adress of l402_backend a.b is not known; expected one of type, address, macaroon, cert, socks5_proxy, timeout",
         "address of l402_backend a.b is written twice; expected",
         "address of l402_backend a.b \"a b\" is not valid; expected host",
         "macaroon of l402_backend a.b is missing; expected",
@@ -269,7 +281,7 @@ fn rules_between_settings() {
         text.starts_with("l402_realm \"r\" needs tokens that serve more than once; expected l402_indefinite")
     );
 
-    let backends = [BackendSettings { name: "main".into(), config: BackendConfig::Lnd(lnd()) }];
+    let backends = [backend_of("main", lnd())];
     assert_eq!(backend_exists("main", &backends).unwrap().name, "main");
     let text = backend_exists("mian", &backends).unwrap_err().to_string();
     assert_eq!(text, "l402_backend \"mian\" is not defined; expected one of main");
@@ -294,7 +306,7 @@ fn a_configuration_from_environment_and_flags() {
     assert_eq!((config.log_file, config.log.as_str()), (None, "debug"));
     assert_eq!(config.backends.len(), 1);
 
-    let main = BackendSettings { name: "main".into(), config: BackendConfig::Lnd(lnd()) };
+    let main = backend_of("main", lnd());
     let flags = Flags {
         state_dir: Some(("l402_state_dir", "/srv/flag/")),
         listen: Some(("--listen", "unix:/run/x.sock")),
@@ -315,7 +327,7 @@ fn a_configuration_from_environment_and_flags() {
 
 #[test]
 fn all_that_is_wrong_with_a_configuration_is_named_at_once() {
-    let block = || BackendSettings { name: "default".into(), config: BackendConfig::Lnd(lnd()) };
+    let block = || backend_of("default", lnd());
     let pairs = good_but(&[("ROOT_KEY", "short"), ("RUST_LOG", "a\nb"), ("L402_LOG", "l402d.log")]);
     let flags = Flags {
         state_dir: Some(("--state-dir", "here")),
@@ -360,8 +372,8 @@ fn backend(name: String) -> impl Strategy<Value = BackendSettings> {
     (text(), bytes(), bytes(), prop::option::of(text()), 100u64..=600_000).prop_map(
         move |(address, macaroon, certificate, socks5_proxy, timeout_ms)| {
             let macaroon = Secret::new(macaroon);
-            let lnd = LndSettings { address, macaroon, certificate, socks5_proxy, timeout_ms };
-            BackendSettings { name: name.clone(), config: BackendConfig::Lnd(lnd) }
+            let lnd = LndSettings { address, macaroon, certificate, socks5_proxy };
+            BackendSettings { timeout_ms, ..backend_of(&name, lnd) }
         },
     )
 }

@@ -1,7 +1,10 @@
 //! The pages under `docs/reference/` say what the records say.
 #![allow(clippy::unwrap_used)]
 
-use settings::{AGENT_TIMEOUT, BACKEND_TIMEOUT, MACAROON_TIMEOUT, MAX_USES, SETTINGS, STATE_DIR, VARIABLES};
+use settings::{
+    AGENT_TIMEOUT, BACKEND_TIMEOUT, BackendKind, LN_CLIENT_TYPE, MACAROON_TIMEOUT, MAX_USES, SETTINGS,
+    STATE_DIR, VARIABLES,
+};
 use std::collections::HashSet;
 use std::path::Path;
 
@@ -21,12 +24,10 @@ fn reference_is_fresh() {
 
 #[test]
 fn every_record_is_complete_and_no_name_is_used_twice() {
-    let (mut keys, mut envs, mut directives, mut block_keys) =
-        (HashSet::new(), HashSet::new(), HashSet::new(), HashSet::new());
-    for setting in SETTINGS {
+    let (mut keys, mut envs, mut directives) = (HashSet::new(), HashSet::new(), HashSet::new());
+    for setting in SETTINGS.iter() {
         assert!(keys.insert(setting.key), "{}", setting.key);
         assert!(setting.env.is_none_or(|env| envs.insert(env)), "{}", setting.key);
-        assert!(setting.block_key.is_none_or(|key| block_keys.insert(key)), "{}", setting.key);
         let directive = setting.directive.as_ref();
         assert!(directive.is_none_or(|directive| directives.insert(directive.name)), "{}", setting.key);
         assert!(!setting.doc.is_empty() && !setting.why.is_empty() && !setting.example.is_empty());
@@ -43,6 +44,19 @@ fn every_record_is_complete_and_no_name_is_used_twice() {
     }
     assert_eq!(VARIABLES.len(), 5);
     assert!(settings::NOT_READ_YET.iter().all(|name| !envs.contains(name)));
+}
+
+/// A key of a block means one thing in each kind of backend; every kind is named to the operator.
+#[test]
+fn every_kind_has_its_keys() {
+    for kind in BackendKind::ALL {
+        let mut keys = HashSet::from(["type", "timeout"]);
+        for setting in kind.settings() {
+            assert!(keys.insert(setting.block_key.unwrap()), "{}: {}", kind.name(), setting.key);
+            assert!(SETTINGS.iter().any(|known| known.key == setting.key), "{}", setting.key);
+        }
+        assert!(LN_CLIENT_TYPE.kind.expected().contains(kind.name()), "{}", kind.name());
+    }
 }
 
 /// The constants that code uses are the defaults that the pages show.

@@ -28,8 +28,7 @@ use link::Link;
 use status::{Method, is_unknown_invoice, refusal};
 
 /// Opens the wallet that `settings` describes. The one time-out bounds connecting too.
-pub(crate) fn open(settings: &LndSettings) -> Result<Arc<dyn Lightning>, String> {
-    let timeout = Duration::from_millis(settings.timeout_ms);
+pub(crate) fn open(settings: &LndSettings, timeout: Duration) -> Result<Arc<dyn Lightning>, String> {
     let node = Node::new(
         &settings.address,
         &settings.certificate,

@@ -1,0 +1,114 @@
+//! The one list of kinds of backends. A kind is a file beside this one, with its records, its typed settings and its
+//! part of the configuration pipe, and a line in each of the lists here.
+use super::{
+    lnd::{self, LndSettings},
+    source::Source,
+};
+use crate::pairs::Taking;
+use crate::{BACKEND_TIMEOUT, Complaint, LN_CLIENT_TYPE, Setting};
+
+/// A type of backend that this version has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BackendKind {
+    /// LND over gRPC.
+    Lnd,
+}
+
+/// The settings of one type of backend.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BackendConfig {
+    /// LND over gRPC.
+    Lnd(LndSettings),
+}
+
+/// Types that the former module had and this version has not.
+const LATER: &[&str] = &["LNC", "CLN", "ECLAIR", "LNURL", "NWC", "BOLT12"];
+
+/// What an operator should write as a type; names all of [`BackendKind::ALL`].
+pub(crate) const EXPECTED: &str = "LND (the only type in this version)";
+
+impl BackendKind {
+    /// Every kind, in the order of the reference.
+    pub const ALL: &[Self] = &[Self::Lnd];
+
+    /// Its name, as in `LN_CLIENT_TYPE`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Lnd => "LND",
+        }
+    }
+
+    /// What it takes besides its type and the time-out.
+    pub const fn settings(self) -> &'static [&'static Setting] {
+        match self {
+            Self::Lnd => lnd::KEYS,
+        }
+    }
+
+    /// `lnd` → [`BackendKind::Lnd`].
+    pub(crate) fn of(text: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|kind| text.eq_ignore_ascii_case(kind.name()))
+    }
+
+    /// As [`BackendKind::of`]; `name` is where it was written.
+    pub(crate) fn parse(name: &str, text: &str) -> Result<Self, Complaint> {
+        if let Some(kind) = Self::of(text) {
+            return Ok(kind);
+        }
+        if LATER.iter().any(|later| text.eq_ignore_ascii_case(later)) {
+            let problem = "is a known type, but not in this version";
+            return Err(Complaint::new(name, problem, EXPECTED).with_value(text.as_bytes()));
+        }
+        Err(LN_CLIENT_TYPE.invalid_as(name, text.as_bytes()))
+    }
+
+    /// The keys that a block or table of this kind may hold; of `None`, that one of any kind may hold.
+    pub(crate) fn keys(kind: Option<Self>) -> Vec<&'static str> {
+        let kinds = Self::ALL.iter().filter(|known| kind.is_none_or(|kind| kind == **known));
+        let settings = kinds.flat_map(|kind| kind.settings());
+        let mut keys = Vec::new();
+        for setting in [&&LN_CLIENT_TYPE].into_iter().chain(settings).chain([&&BACKEND_TIMEOUT]) {
+            keys.extend(setting.block_key.filter(|key| !keys.contains(key)));
+        }
+        keys
+    }
+
+    /// What is wrong with a key that [`BackendKind::keys`] does not hold.
+    pub(crate) fn unknown_key(kind: Option<Self>, key: &str) -> String {
+        match kind {
+            Some(kind) if Self::keys(None).contains(&key) => format!("is no key of type {}", kind.name()),
+            _ => "is not known".to_owned(),
+        }
+    }
+}
+
+impl BackendConfig {
+    /// Which kind it is.
+    pub const fn kind(&self) -> BackendKind {
+        match self {
+            Self::Lnd(_) => BackendKind::Lnd,
+        }
+    }
+
+    /// From what an operator wrote; what is wrong is left with the source.
+    pub(super) fn build(kind: BackendKind, source: &mut Source<'_>) -> Option<Self> {
+        match kind {
+            BackendKind::Lnd => LndSettings::build(source).map(Self::Lnd),
+        }
+    }
+
+    /// Into the configuration pipe.
+    pub(super) fn write(&self, pair: &mut dyn FnMut(&Setting, &[u8])) {
+        match self {
+            Self::Lnd(lnd) => lnd.write(pair),
+        }
+    }
+
+    /// Out of the configuration pipe.
+    pub(super) fn read(kind: BackendKind, pairs: &mut Taking<'_, '_>) -> Option<Self> {
+        match kind {
+            BackendKind::Lnd => LndSettings::read(pairs).map(Self::Lnd),
+        }
+    }
+}
