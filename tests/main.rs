@@ -12,15 +12,16 @@ mod harness;
 mod scenarios;
 mod threats;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use harness::backends::{self, Backend};
 use harness::lnd::{self, Pair};
-use harness::scenario::{self, Run, Tally};
+use harness::scenario::{self, Outcome, Run, Tally};
 use harness::stage::{Programs, open_to_all};
 
 /// Trials mostly wait for other processes, so more run side by side than there are cores.
@@ -56,6 +57,7 @@ fn main() -> ExitCode {
     let conclusion = libtest_mimic::run(&arguments, trials);
     Pair::end_shared();
     report(&table(&run));
+    report(&matrix(&run));
     if threats_only {
         report(&threats::table(&run.results.lock().unwrap_or_else(PoisonError::into_inner)));
     }
@@ -70,6 +72,7 @@ fn run(dir: &Path) -> Run {
         lnd_programs: place("L402_LND_DIR", repository().join(".cache/lnd")),
         tallies: Mutex::default(),
         results: Mutex::default(),
+        matrix: Mutex::default(),
     }
 }
 
@@ -106,6 +109,28 @@ fn table(run: &Run) -> String {
     let skipped = tallies.get("lnd").map_or(0, |tally| tally.skipped);
     if let Some(reason) = lnd::missing(&run.lnd_programs).filter(|_| skipped > 0) {
         text += &format!("{reason} ({skipped} scenarios on a real LND pair)\n");
+    }
+    text
+}
+
+/// Each scenario over all backends, and how it went on each; nothing if none of them ran.
+fn matrix(run: &Run) -> String {
+    let matrix = run.matrix.lock().unwrap_or_else(PoisonError::into_inner);
+    let names: BTreeSet<_> = matrix.keys().map(|(scenario, _)| *scenario).collect();
+    if names.is_empty() {
+        return String::new();
+    }
+    let heads: String = backends::ALL.iter().map(|backend| format!("{:>9}", backend.name)).collect();
+    let mut text = format!("{:<34}{heads}\n", "scenario over all backends");
+    for name in names {
+        let cell = |backend: &Backend| match matrix.get(&(name, backend.name)) {
+            Some(Outcome::Passed) => "ok",
+            Some(Outcome::Failed) => "FAILED",
+            Some(Outcome::Skipped) => "skipped",
+            None => "-",
+        };
+        let cells: String = backends::ALL.iter().map(|backend| format!("{:>9}", cell(backend))).collect();
+        text += &format!("{name:<34}{cells}\n");
     }
     text
 }

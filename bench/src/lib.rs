@@ -29,4 +29,5 @@ pub mod harness {
     pub mod site;
     pub mod stage;
     pub mod wait;
+    pub mod wallet;
 }

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use tempfile::TempDir;
 
 use crate::harness::lnd::{self, Pair};
-use crate::harness::node::Node;
 use crate::harness::sim::Simulated;
 use crate::harness::site::Site;
 use crate::harness::stage::{Programs, Stage, open_to_all};
+use crate::harness::wallet::Wallet;
 use crate::tokens::ROOT_KEY;
 
 /// What the figures run.
@@ -72,9 +72,9 @@ impl Stand {
         }
     }
 
-    /// A stage with this node.
-    pub fn stage_on(&self, node: Arc<dyn Node>) -> Stage {
-        Stage::set(self.dir.path(), &self.programs, node)
+    /// A stage with this backend.
+    pub fn stage_on(&self, wallet: Arc<dyn Wallet>) -> Stage {
+        Stage::set(self.dir.path(), &self.programs, wallet)
     }
 }
 

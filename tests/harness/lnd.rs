@@ -14,7 +14,8 @@ use std::time::Duration;
 use lnsim::Sim;
 use serde_json::Value;
 
-use super::node::Node;
+use super::node::{self, Node};
+use super::wallet::{Keys, Wallet};
 
 /// The rig gives a payment 30 s.
 const ANSWER_LIMIT: Duration = Duration::from_secs(45);
@@ -159,6 +160,24 @@ impl Node for Pair {
     fn payer(&self) -> (SocketAddr, PathBuf, PathBuf) {
         self.payer.clone()
     }
+}
+
+impl Wallet for Pair {
+    fn environment(&self) -> Keys {
+        node::environment(self)
+    }
+
+    fn keys(&self) -> Keys {
+        node::keys(self, "invoice")
+    }
+
+    fn keys_not_accepted(&self) -> Option<Keys> {
+        Some(node::keys(self, "readonly"))
+    }
+
+    fn secrets(&self) -> Vec<String> {
+        node::secrets(self)
+    }
 
     fn pay(&self, bolt11: &str) -> Result<String, String> {
         let answer = self.ask("pay", bolt11)?;
@@ -171,5 +190,13 @@ impl Node for Pair {
 
     fn sim(&self) -> Option<&Sim> {
         None
+    }
+
+    fn refusal(&self) -> i32 {
+        2
+    }
+
+    fn as_node(&self) -> Option<&dyn Node> {
+        Some(self)
     }
 }

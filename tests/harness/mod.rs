@@ -1,6 +1,7 @@
 //! What every scenario stands on: a stage with nginx, l402d and a node, and rude and polite clients.
 
 pub mod agent;
+pub mod backends;
 pub mod challenge;
 pub mod curl;
 pub mod http;
@@ -17,3 +18,4 @@ pub mod stage;
 pub mod tap;
 pub mod upstream;
 pub mod wait;
+pub mod wallet;

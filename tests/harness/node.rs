@@ -1,12 +1,14 @@
-//! What a scenario knows of a Lightning node, be it simulated or real.
+//! What a scenario knows of an LND node, be it simulated or real.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use lnsim::Sim;
+use data_encoding::HEXLOWER;
+
+use super::wallet::{Keys, Wallet};
 
 /// A receiving node, and somebody who can pay it.
-pub trait Node: Send + Sync {
+pub trait Node: Wallet {
     /// Where its gRPC listens.
     fn address(&self) -> SocketAddr;
 
@@ -18,13 +20,30 @@ pub trait Node: Send + Sync {
 
     /// Where a client can pay: address, certificate and a macaroon that may spend.
     fn payer(&self) -> (SocketAddr, PathBuf, PathBuf);
+}
 
-    /// Pays and returns the preimage in hex.
-    fn pay(&self, bolt11: &str) -> Result<String, String>;
+/// [`Wallet::environment`] of a node.
+pub fn environment(node: &dyn Node) -> Keys {
+    vec![
+        ("LN_CLIENT_TYPE", "LND".to_owned()),
+        ("LND_ADDRESS", node.address().to_string()),
+        ("MACAROON_FILE_PATH", node.macaroon("invoice").display().to_string()),
+        ("CERT_FILE_PATH", node.certificate().display().to_string()),
+    ]
+}
 
-    /// Cancels an unpaid invoice, by its payment hash in hex.
-    fn cancel(&self, hash: &str) -> Result<(), String>;
+/// [`Wallet::keys`] of a node, with this one of its macaroons.
+pub fn keys(node: &dyn Node, macaroon: &str) -> Keys {
+    vec![
+        ("type", "lnd".to_owned()),
+        ("address", node.address().to_string()),
+        ("macaroon", node.macaroon(macaroon).display().to_string()),
+        ("cert", node.certificate().display().to_string()),
+    ]
+}
 
-    /// The simulator's controls; a real node has none.
-    fn sim(&self) -> Option<&Sim>;
+/// [`Wallet::secrets`] of a node.
+pub fn secrets(node: &dyn Node) -> Vec<String> {
+    let read = |name| std::fs::read(node.macaroon(name)).expect("a macaroon");
+    ["invoice", "admin", "readonly"].map(|name| HEXLOWER.encode(&read(name))).to_vec()
 }

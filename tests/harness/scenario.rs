@@ -9,10 +9,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use libtest_mimic::{Completion, Failed, Trial};
 
+use super::backends::{self, Backend};
 use super::lnd::{self, Pair};
-use super::node::Node;
-use super::sim::Simulated;
 use super::stage::{Programs, Stage};
+use super::wallet::Wallet;
 
 /// How many of a log's last lines a failure shows.
 const TAIL: usize = 40;
@@ -24,6 +24,8 @@ pub enum Needs {
     Node,
     /// The simulator: for its faults, its clock or its counters, or because the node does not matter.
     Simulator,
+    /// A simulated backend: it runs on every kind of [`backends::ALL`].
+    Backend,
 }
 
 /// One scenario.
@@ -41,6 +43,11 @@ impl Scenario {
     /// One that runs on every kind of node.
     pub const fn on_nodes(name: &'static str, run: fn(&Stage)) -> Self {
         Self { name, needs: Needs::Node, run }
+    }
+
+    /// One that runs on every simulated backend.
+    pub const fn on_backends(name: &'static str, run: fn(&Stage)) -> Self {
+        Self { name, needs: Needs::Backend, run }
     }
 
     /// One that runs on the simulator only.
@@ -72,48 +79,74 @@ pub struct Run {
     pub tallies: Mutex<BTreeMap<&'static str, Tally>>,
     /// By scenario: whether it passed on each node that it ran on.
     pub results: Mutex<BTreeMap<&'static str, bool>>,
+    /// By scenario over all backends and by backend.
+    pub matrix: Mutex<BTreeMap<(&'static str, &'static str), Outcome>>,
 }
 
-/// A kind of node.
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// How a trial went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Passed.
+    Passed,
+    /// Failed.
+    Failed,
+    /// Skipped.
+    Skipped,
+}
+
+/// What a trial runs on.
+#[derive(Clone, Copy)]
 enum Kind {
-    Simulator,
+    /// One of [`backends::ALL`].
+    Simulated(&'static Backend),
+    /// The real pair.
     Lnd,
 }
 
 impl Kind {
     fn label(self) -> &'static str {
         match self {
-            Self::Simulator => "lnsim",
+            Self::Simulated(backend) => backend.name,
             Self::Lnd => "lnd",
         }
     }
 }
 
-/// All trials: on the simulator first, then on the real pair, which starts meanwhile.
+/// All trials: on the simulator first, then on the other simulated backends, then on the real pair, which starts
+/// meanwhile.
 pub fn trials(run: &Arc<Run>, scenarios: &[Scenario]) -> Vec<Trial> {
-    let of = |kind: Kind| {
-        let concerned = scenarios.iter().filter(move |scenario| match scenario.needs {
-            Needs::Node => true,
-            Needs::Simulator => kind == Kind::Simulator,
-        });
+    let of = |kind: Kind, needs: &'static [Needs]| {
+        let concerned = scenarios.iter().filter(|scenario| needs.contains(&scenario.needs));
         concerned.map(move |scenario| trial(run, *scenario, kind))
     };
-    of(Kind::Simulator).chain(of(Kind::Lnd)).collect()
+    let first = of(Kind::Simulated(&backends::ALL[0]), &[Needs::Node, Needs::Simulator, Needs::Backend]);
+    let others = backends::ALL[1..].iter();
+    let others = others.flat_map(|backend| of(Kind::Simulated(backend), &[Needs::Backend]));
+    first.chain(others).chain(of(Kind::Lnd, &[Needs::Node])).collect()
 }
 
 fn trial(run: &Arc<Run>, scenario: Scenario, kind: Kind) -> Trial {
     let run = Arc::clone(run);
     Trial::ignorable_test(format!("{}::{}", kind.label(), scenario.name), move || {
         let result = perform(&run, scenario, kind);
+        let outcome = match &result {
+            Ok(Completion::Ignored { .. }) => Outcome::Skipped,
+            Ok(Completion::Completed) => Outcome::Passed,
+            Err(_) => Outcome::Failed,
+        };
         let mut tallies = run.tallies.lock().unwrap_or_else(PoisonError::into_inner);
         let tally = tallies.entry(kind.label()).or_default();
-        match &result {
-            Ok(Completion::Ignored { .. }) => tally.skipped += 1,
-            Ok(Completion::Completed) => tally.passed += 1,
-            Err(_) => tally.failed += 1,
+        match outcome {
+            Outcome::Skipped => tally.skipped += 1,
+            Outcome::Passed => tally.passed += 1,
+            Outcome::Failed => tally.failed += 1,
         }
-        if !matches!(result, Ok(Completion::Ignored { .. })) {
+        drop(tallies);
+        if scenario.needs == Needs::Backend {
+            let mut matrix = run.matrix.lock().unwrap_or_else(PoisonError::into_inner);
+            matrix.insert((scenario.name, kind.label()), outcome);
+        }
+        if outcome != Outcome::Skipped {
             let mut results = run.results.lock().unwrap_or_else(PoisonError::into_inner);
             *results.entry(scenario.name).or_insert(true) &= result.is_ok();
         }
@@ -122,21 +155,21 @@ fn trial(run: &Arc<Run>, scenario: Scenario, kind: Kind) -> Trial {
 }
 
 fn perform(run: &Run, scenario: Scenario, kind: Kind) -> Result<Completion, Failed> {
-    let node: Arc<dyn Node> = match kind {
-        Kind::Simulator => Arc::new(Simulated::start()),
+    let wallet: Arc<dyn Wallet> = match kind {
+        Kind::Simulated(backend) => (backend.start)(),
         Kind::Lnd => match lnd::missing(&run.lnd_programs) {
             Some(reason) => return Ok(Completion::ignored_with(reason)),
             None => Pair::shared(&run.lnd_programs, &run.dir.join("lnd"))?,
         },
     };
-    let stage = Stage::set(&run.dir, &run.programs, node);
+    let stage = Stage::set(&run.dir, &run.programs, wallet);
     let played = panic::catch_unwind(AssertUnwindSafe(|| (scenario.run)(&stage)));
     let mut faults = stage.faults();
     if let Err(panic) = played {
         faults.insert(0, said(panic.as_ref()));
     }
     if faults.is_empty() {
-        return Ok(Completion::Completed);
+        return Ok(stage.skipped().map_or(Completion::Completed, Completion::ignored_with));
     }
     let logs = stage.logs().into_iter().map(|(name, text)| format!("--- {name}\n{}", tail(&text)));
     Err(Failed::from(format!("{}\n{}", faults.join("\n"), logs.collect::<Vec<_>>().join("\n"))))

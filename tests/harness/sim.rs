@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 use lnsim::{Permit, Sim, SimOptions};
 
-use super::node::Node;
+use super::node::{self, Node};
+use super::wallet::{Keys, Wallet};
 
 /// A simulator of its own.
 pub struct Simulated(Sim);
@@ -39,6 +40,24 @@ impl Node for Simulated {
     fn payer(&self) -> (SocketAddr, PathBuf, PathBuf) {
         (self.address(), self.certificate(), self.macaroon("admin"))
     }
+}
+
+impl Wallet for Simulated {
+    fn environment(&self) -> Keys {
+        node::environment(self)
+    }
+
+    fn keys(&self) -> Keys {
+        node::keys(self, "invoice")
+    }
+
+    fn keys_not_accepted(&self) -> Option<Keys> {
+        Some(node::keys(self, "readonly"))
+    }
+
+    fn secrets(&self) -> Vec<String> {
+        node::secrets(self)
+    }
 
     fn pay(&self, bolt11: &str) -> Result<String, String> {
         self.0.pay(bolt11).map(|preimage| HEXLOWER.encode(&preimage)).map_err(|error| error.to_string())
@@ -50,6 +69,15 @@ impl Node for Simulated {
 
     fn sim(&self) -> Option<&Sim> {
         Some(&self.0)
+    }
+
+    /// gRPC's "unknown", in which LND wraps most refusals.
+    fn refusal(&self) -> i32 {
+        2
+    }
+
+    fn as_node(&self) -> Option<&dyn Node> {
+        Some(self)
     }
 }
 

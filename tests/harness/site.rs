@@ -49,7 +49,7 @@ pub struct Site<'a> {
 }
 
 impl Stage {
-    /// A site whose default backend is the scenario's node.
+    /// A site whose default backend is the scenario's.
     pub fn site(&self) -> Site<'_> {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let dir = self.dir().join(format!("site-{}", NUMBER.fetch_add(1, Ordering::Relaxed)));
@@ -60,7 +60,6 @@ impl Stage {
             fs::create_dir_all(path.parent().expect("html")).expect("a directory");
             fs::write(path, content(name)).expect("a file");
         }
-        let node = self.node();
         let site = Site {
             stage: self,
             state: dir.join("state"),
@@ -75,11 +74,9 @@ impl Stage {
             master: true,
             daemon: false,
         };
-        site.env("LN_CLIENT_TYPE", "LND")
-            .env("LND_ADDRESS", &node.address().to_string())
-            .env("MACAROON_FILE_PATH", &node.macaroon("invoice").to_string_lossy())
-            .env("CERT_FILE_PATH", &node.certificate().to_string_lossy())
-            .env("RUST_LOG", "debug")
+        let variables = self.wallet().environment();
+        let site = variables.iter().fold(site, |site, (name, value)| site.env(name, value));
+        site.env("RUST_LOG", "debug")
     }
 
     /// A running site that sells `/paid/` with these directives.

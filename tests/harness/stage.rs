@@ -1,4 +1,4 @@
-//! The stage of one scenario: a directory of its own, the products linked into it, a node, and the checks that
+//! The stage of one scenario: a directory of its own, the products linked into it, a backend, and the checks that
 //! every scenario ends with: nothing left running, nothing alarming and no secret in any log.
 
 use std::fs;
@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use data_encoding::HEXLOWER;
 use lnsim::Sim;
 use tempfile::TempDir;
 
@@ -16,6 +15,7 @@ use super::challenge::Challenge;
 use super::node::Node;
 use super::process::{self, Signal};
 use super::wait;
+use super::wallet::Wallet;
 
 /// l402d finishes what is in flight for 2 s when nginx ends; some room for a busy machine.
 const AGENT_ENDS: Duration = Duration::from_secs(8);
@@ -36,14 +36,15 @@ pub struct Programs {
 pub struct Stage {
     dir: TempDir,
     programs: Programs,
-    node: Arc<dyn Node>,
+    wallet: Arc<dyn Wallet>,
     secrets: Mutex<Vec<String>>,
     tolerated: Mutex<Vec<&'static str>>,
+    skipped: Mutex<Option<&'static str>>,
 }
 
 impl Stage {
     /// Sets the stage below `under`.
-    pub fn set(under: &Path, programs: &Programs, node: Arc<dyn Node>) -> Self {
+    pub fn set(under: &Path, programs: &Programs, wallet: Arc<dyn Wallet>) -> Self {
         let dir = tempfile::Builder::new().prefix("stage-").tempdir_in(under).expect("a directory");
         open_to_all(dir.path());
         let bin = dir.path().join("bin");
@@ -51,18 +52,14 @@ impl Stage {
         for entry in fs::read_dir(&programs.built).expect("the built programs").flatten() {
             fs::hard_link(entry.path(), bin.join(entry.file_name())).expect("a link");
         }
-        let stage = Self {
+        Self {
             dir,
             programs: programs.clone(),
-            node,
-            secrets: Mutex::default(),
+            secrets: Mutex::new(wallet.secrets()),
+            wallet,
             tolerated: Mutex::default(),
-        };
-        for name in ["invoice", "admin", "readonly"] {
-            let macaroon = fs::read(stage.node.macaroon(name)).expect("a macaroon");
-            stage.keep_secret(&HEXLOWER.encode(&macaroon));
+            skipped: Mutex::default(),
         }
-        stage
     }
 
     /// A directory of the scenario that every user may enter.
@@ -80,14 +77,19 @@ impl Stage {
         &self.programs.nginx
     }
 
-    /// The node of this scenario.
+    /// The backend of this scenario.
+    pub fn wallet(&self) -> &dyn Wallet {
+        self.wallet.as_ref()
+    }
+
+    /// The node of this scenario, which is about LND.
     pub fn node(&self) -> &dyn Node {
-        self.node.as_ref()
+        self.wallet.as_node().expect("a scenario on LND")
     }
 
     /// The simulator's controls, in a scenario that runs on it only.
     pub fn sim(&self) -> &Sim {
-        self.node().sim().expect("a scenario on the simulator")
+        self.wallet.sim().expect("a scenario on the simulator")
     }
 
     /// Where the node is.
@@ -98,7 +100,7 @@ impl Stage {
     /// Asserts how many invoices were asked of the node since the scenario's start, where the node counts.
     #[track_caller]
     pub fn assert_invoices(&self, count: u64) {
-        if let Some(sim) = self.node().sim() {
+        if let Some(sim) = self.wallet.sim() {
             assert_eq!(sim.calls(lnsim::Method::AddInvoice), count, "invoices made");
         }
     }
@@ -106,7 +108,7 @@ impl Stage {
     /// Pays a challenge; the preimage in hex. No log may ever hold it.
     #[track_caller]
     pub fn pay(&self, challenge: &Challenge) -> String {
-        let preimage = self.node().pay(&challenge.invoice).unwrap_or_else(|error| panic!("paying: {error}"));
+        let preimage = self.wallet.pay(&challenge.invoice).unwrap_or_else(|error| panic!("paying: {error}"));
         self.keep_secret(&preimage);
         preimage
     }
@@ -115,6 +117,16 @@ impl Stage {
     #[track_caller]
     pub fn buy(&self, challenge: &Challenge) -> String {
         challenge.paid_with(&self.pay(challenge))
+    }
+
+    /// Says why this backend can't play the scenario, which then returns.
+    pub fn skip(&self, reason: &'static str) {
+        *self.skipped.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
+    }
+
+    /// What [`Stage::skip`] was told.
+    pub fn skipped(&self) -> Option<&'static str> {
+        *self.skipped.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// From now on no log may hold this text.

@@ -1,6 +1,7 @@
 //! The scenarios, a file a topic; each file lists its own.
 
 mod auto_detect;
+mod backends;
 mod basics;
 mod binding;
 mod bodies;
@@ -51,6 +52,7 @@ pub fn all() -> Vec<Scenario> {
         external_toml::ALL,
         rotation::ALL,
         node_faults::ALL,
+        backends::ALL,
         mistakes::ALL,
         client::ALL,
         conformance::ALL,

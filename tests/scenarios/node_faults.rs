@@ -216,7 +216,8 @@ fn hangs(stage: &Stage) {
 fn payment_outlives_a_failed_look_up(stage: &Stage) {
     let nginx = stage.paid_site("l402_auto_detect_payment on;");
     let challenge = nginx.get("/paid/a").challenge();
-    nginx.reload(); // l402d's memory of the invoice goes; it has to look up
+    nginx.reload(); // l402d's memory of the invoice goes; with nothing pushed it has to look up
+    stage.sim().fault(FaultKind::PushSilent);
     stage.pay(&challenge);
     stage.sim().fault(Fault::refuse(14, "busy").at(Method::LookupInvoice).times(1));
     let answer = nginx.get_paid("/paid/a", &challenge.alone());
@@ -232,6 +233,7 @@ fn payment_outlives_a_failed_look_up(stage: &Stage) {
 /// Somebody else answers at the node's address: he gets no macaroon and sells nothing.
 fn of_another_certificate(stage: &Stage) {
     use crate::harness::node::Node;
+    use crate::harness::wallet::Wallet;
     let other = crate::harness::sim::Simulated::start();
     let nginx = stage.site().env("LND_ADDRESS", &other.address().to_string()).paid("").start();
     let answer = nginx.get("/paid/a");

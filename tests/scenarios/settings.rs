@@ -6,6 +6,7 @@ use crate::harness::scenario::Scenario;
 use crate::harness::sim::Simulated;
 use crate::harness::site::content;
 use crate::harness::stage::Stage;
+use crate::harness::wallet::Wallet;
 
 pub const ALL: &[Scenario] = &[
     Scenario::on_nodes("settings::merging", merging),

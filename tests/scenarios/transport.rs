@@ -1,6 +1,6 @@
 //! Connections: kept, pipelined, HTTP/2, and clients that leave.
 
-use lnsim::{Fault, Method};
+use lnsim::{Fault, FaultKind, Method};
 
 use crate::harness::curl::http2;
 use crate::harness::http::Request;
@@ -98,7 +98,8 @@ fn client_leaves_during_redemption(stage: &Stage) {
     let sim = stage.sim();
     let nginx = stage.paid_site("l402_auto_detect_payment on;");
     let challenge = nginx.get("/paid/a").challenge();
-    nginx.reload(); // l402d's memory of the invoice goes; it has to look up
+    nginx.reload(); // l402d's memory of the invoice goes; with nothing pushed it has to look up
+    sim.fault(FaultKind::PushSilent);
     stage.pay(&challenge);
     let before = sim.calls(Method::LookupInvoice);
     sim.fault(Fault::hang().at(Method::LookupInvoice).times(1));

@@ -38,8 +38,8 @@ pub fn measure(stand: &Stand, report: &mut Report) {
             return;
         }
     };
-    let node: Arc<dyn Node> = pair;
-    let stage = stand.stage_on(Arc::clone(&node));
+    let node = Arc::clone(&pair);
+    let stage = stand.stage_on(pair);
     let nginx = site(&stage).paid("").start();
     nginx.get("/paid/1k").expect(402);
     let (worker, agent) = (nginx.workers()[0], nginx.agent(None));

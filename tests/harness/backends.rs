@@ -1,0 +1,17 @@
+//! The one list of simulated backends that the scenarios over all backends run on.
+
+use std::sync::Arc;
+
+use super::sim::Simulated;
+use super::wallet::Wallet;
+
+/// A kind of backend.
+pub struct Backend {
+    /// The name of its trials and of its row in the table.
+    pub name: &'static str,
+    /// Starts one, with a simulator of its own.
+    pub start: fn() -> Arc<dyn Wallet>,
+}
+
+/// All of them. The first is the one that scenarios on the simulator run on.
+pub const ALL: &[Backend] = &[Backend { name: "lnsim", start: || Arc::new(Simulated::start()) }];
