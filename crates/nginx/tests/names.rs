@@ -6,7 +6,7 @@ const VARIABLES: &str = include_str!("../src/variables.rs");
 #[test]
 fn directives_are_those_of_the_reference() {
     let mut promised = 0;
-    for setting in settings::SETTINGS {
+    for setting in settings::SETTINGS.iter() {
         let Some(directive) = &setting.directive else { continue };
         promised += 1;
         let entry = format!("c\"{}\"", directive.name);
