@@ -21,7 +21,7 @@ declare -A may=(
     [lnsim]="l402 lnd-rpc"
     [cli]="l402 lnd-rpc"
     [scenarios]=""
-    [bench]="l402 lnd-rpc lnsim"
+    [bench]="l402 gate lnd-rpc lnsim"
 )
 # What their tests may use beyond that. lnsim never sees lightning, or one mistake would pass on both sides.
 declare -A tests_may=(

@@ -11,13 +11,38 @@ use crate::step::{Grant, Proof};
 #[derive(Debug)]
 pub(crate) enum Verdict {
     /// It admits, and nobody need be asked.
-    Grant(Grant),
+    Grant(Grant, Box<Verified>),
     /// It is good; l402d has to say whether it is paid for or used up.
     Redeem(Box<Redeemable>),
     /// It was good once, or for less: the client may buy another.
     Stale(Stale),
     /// It is none of ours, or not for this.
     Refused(Refusal),
+}
+
+/// What is true of a reusable credential with its preimage, whatever is asked for and whenever: its signature,
+/// under the keys of that moment, and its preimage were right. What depends on the request and the time is in
+/// [`Verified::admits`].
+#[derive(Debug)]
+pub(crate) struct Verified {
+    identifier: Identifier,
+    caveats: Caveats,
+}
+
+impl Verified {
+    /// The grant for this sale at Unix second `now`, if it covers it.
+    pub(crate) fn admits(&self, sale: &Sale<'_>, now: u64) -> Option<Grant> {
+        fits(&self.caveats, sale, now).is_ok().then(|| self.grant(sale))
+    }
+
+    fn grant(&self, sale: &Sale<'_>) -> Grant {
+        Grant {
+            payment_hash: self.identifier.payment_hash,
+            token_id: self.identifier.token_id,
+            amount_msat: sale.price.0,
+            remaining: None,
+        }
+    }
 }
 
 /// A good credential on its way through l402d.
@@ -82,7 +107,7 @@ impl fmt::Display for Refusal {
 }
 
 /// Judges a credential, in the order: key, signature, caveats, time, price, preimage.
-pub(crate) fn judge(credential: Credential, sale: &Sale, keys: &KeyRing, now: u64) -> Verdict {
+pub(crate) fn judge(credential: Credential, sale: &Sale<'_>, keys: &KeyRing, now: u64) -> Verdict {
     let Credential { macaroon, identifier, preimage } = credential;
     let Some(key) = keys.find(identifier.token_id.key_id()) else {
         return Verdict::Stale(Stale::UnknownKey);
@@ -90,19 +115,12 @@ pub(crate) fn judge(credential: Credential, sale: &Sale, keys: &KeyRing, now: u6
     if !macaroon.verify_signature(key) {
         return Verdict::Refused(Refusal::Forged);
     }
-    let caveats = Caveats::read(&macaroon).and_then(|caveats| {
-        caveats.covers(&sale.server, sale.scope(), &sale.path, &sale.method)?;
-        Ok(caveats)
-    });
-    let caveats = match caveats {
+    let caveats = match Caveats::read(&macaroon) {
         Ok(caveats) => caveats,
         Err(error) => return Verdict::Refused(Refusal::Caveat(error)),
     };
-    if caveats.is_expired(now) {
-        return Verdict::Stale(Stale::Expired);
-    }
-    if !caveats.affords(sale.price) {
-        return Verdict::Stale(Stale::Underpaid);
+    if let Err(verdict) = fits(&caveats, sale, now) {
+        return verdict;
     }
     let proof = match preimage {
         Some(preimage) if preimage.matches(&identifier.payment_hash) => Proof::Preimage(preimage),
@@ -112,12 +130,10 @@ pub(crate) fn judge(credential: Credential, sale: &Sale, keys: &KeyRing, now: u6
     };
     // What the token says was bought counts, not what the location sells by now.
     match (caveats.uses, proof) {
-        (Uses::Unlimited, Proof::Preimage(_)) => Verdict::Grant(Grant {
-            payment_hash: identifier.payment_hash,
-            token_id: identifier.token_id,
-            amount_msat: sale.price.0,
-            remaining: None,
-        }),
+        (Uses::Unlimited, Proof::Preimage(_)) => {
+            let verified = Verified { identifier, caveats };
+            Verdict::Grant(verified.grant(sale), Box::new(verified))
+        }
         (Uses::Unlimited, proof @ Proof::LookUp) => {
             Verdict::Redeem(Box::new(Redeemable { macaroon, identifier, proof, limit: None }))
         }
@@ -125,4 +141,18 @@ pub(crate) fn judge(credential: Credential, sale: &Sale, keys: &KeyRing, now: u6
             Verdict::Redeem(Box::new(Redeemable { macaroon, identifier, proof, limit: Some(limit) }))
         }
     }
+}
+
+/// Is the token for this request, at Unix second `now`, and for one that costs so much?
+fn fits(caveats: &Caveats, sale: &Sale<'_>, now: u64) -> Result<(), Verdict> {
+    caveats
+        .covers(sale.server, sale.scope(), sale.path, sale.method)
+        .map_err(|error| Verdict::Refused(Refusal::Caveat(error)))?;
+    if caveats.is_expired(now) {
+        return Err(Verdict::Stale(Stale::Expired));
+    }
+    if !caveats.affords(sale.price) {
+        return Err(Verdict::Stale(Stale::Underpaid));
+    }
+    Ok(())
 }

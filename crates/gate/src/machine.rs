@@ -6,21 +6,26 @@ use l402::credential::{self, Found};
 use l402::macaroon::MAX_BYTES;
 use l402::{Credential, Identifier, KeyRing, Macaroon, TokenId};
 
-use crate::judge::{Redeemable, Refusal, Stale, Verdict, judge};
-use crate::policy::{Policy, Request, Sale};
-use crate::response::{Asked, End, respond};
+use crate::judge::{Redeemable, Refusal, Stale, Verdict, Verified, judge};
+use crate::memory::Memory;
+use crate::policy::{OwnedSale, Policy, Request, Sale};
+use crate::response::{Asked, End, Response, respond};
 use crate::step::{Answer, Failure, Grant, Question, Step};
 
 /// What a minted macaroon names as its location. Not signed, of no meaning; Aperture's says `lsat`.
 const LOCATION: &str = "l402";
 
-/// One request on its way to a grant or an answer. Owns all it needs while suspended.
+/// One request on its way to a grant or an answer. Owns all it needs while suspended; one that has come to its end at
+/// once holds nothing.
 #[derive(Debug)]
-pub struct Gate {
-    sale: Sale,
-    candidates: VecDeque<Credential>,
+pub struct Gate(Option<Box<Suspended>>);
+
+/// What a request that waits for l402d has come to.
+#[derive(Debug)]
+struct Suspended {
+    sale: OwnedSale,
+    course: Course,
     waiting: Waiting,
-    seen: Seen,
 }
 
 /// What l402d has been asked.
@@ -29,6 +34,13 @@ enum Waiting {
     Nothing,
     Invoice,
     Redeem(Box<Redeemable>),
+}
+
+/// The credentials that are left, and what those before came to.
+#[derive(Debug, Default)]
+struct Course {
+    candidates: VecDeque<Credential>,
+    seen: Seen,
 }
 
 /// What the credentials so far came to. In this order they decide, once there are no more.
@@ -48,109 +60,159 @@ struct Unpaid {
     expires_at: u64,
 }
 
+/// Where a course leads.
+enum Next {
+    /// Without asking anyone, and by what.
+    Grant(Grant, Box<Verified>),
+    Respond(Response),
+    Ask(Waiting),
+}
+
 impl Gate {
     /// Takes a request up. `now` is in Unix seconds.
     pub fn start(policy: &Policy<'_>, request: &Request<'_>, keys: &KeyRing, now: u64) -> (Gate, Step) {
-        let mut gate = Gate {
-            sale: Sale::new(policy, request),
-            candidates: VecDeque::new(),
-            waiting: Waiting::Nothing,
-            seen: Seen::default(),
-        };
-        if gate.sale.price.0 == 0 {
-            return (gate, failed(Failure::Internal));
+        Gate::begin(policy, request, keys, now, None)
+    }
+
+    /// The same, with what this front end remembers of credentials that it verified before. What it remembers makes
+    /// it faster and changes nothing else.
+    pub fn start_remembering(
+        policy: &Policy<'_>,
+        request: &Request<'_>,
+        keys: &KeyRing,
+        now: u64,
+        memory: &mut Memory,
+    ) -> (Gate, Step) {
+        Gate::begin(policy, request, keys, now, Some(memory))
+    }
+
+    fn begin(
+        policy: &Policy<'_>,
+        request: &Request<'_>,
+        keys: &KeyRing,
+        now: u64,
+        mut memory: Option<&mut Memory>,
+    ) -> (Gate, Step) {
+        let sale = Sale::new(policy, request);
+        if sale.price.0 == 0 {
+            return (Gate(None), failed(Failure::Internal));
         }
         if keys.is_empty() {
-            return (gate, failed(Failure::AgentGone { retry_after_s: 1 }));
+            return (Gate(None), failed(Failure::AgentGone { retry_after_s: 1 }));
         }
-        let found = [
-            request.authorization.map(credential::parse),
-            request.metadata_macaroon.map(credential::parse_metadata),
-        ];
-        for found in found.into_iter().flatten() {
-            match found {
-                Found::NotL402 => {}
-                Found::Tokens(tokens) => tokens.into_iter().for_each(|token| match token {
-                    Ok(credential) => gate.candidates.push_back(credential),
-                    Err(error) => gate.seen.refuse(Refusal::Unreadable(error)),
-                }),
+        if let (Some(memory), Some(header)) = (memory.as_mut(), request.authorization)
+            && let Some(verified) = memory.recall(header, keys)
+            && let Some(grant) = verified.admits(&sale, now)
+        {
+            return (Gate(None), Step::Grant(grant));
+        }
+        let mut course = Course::default();
+        let from_authorization = course.take_in(request.authorization.map(credential::parse));
+        course.take_in(request.metadata_macaroon.map(credential::parse_metadata));
+        match course.next(&sale, keys, now) {
+            Next::Grant(grant, verified) => {
+                // The grant is by the header as a whole only if the one token in it gave it.
+                if let (Some(memory), Some(header), 1) = (memory, request.authorization, from_authorization) {
+                    memory.note(header, keys, *verified);
+                }
+                (Gate(None), Step::Grant(grant))
+            }
+            Next::Respond(response) => (Gate(None), Step::Respond(response)),
+            Next::Ask(waiting) => {
+                let question = question(&waiting, &sale);
+                let suspended = Suspended { sale: OwnedSale::of(sale), course, waiting };
+                (Gate(Some(Box::new(suspended))), Step::Ask(question))
             }
         }
-        let step = gate.advance(keys, now);
-        (gate, step)
     }
 
     /// Goes on with l402d's answer to the last [`Step::Ask`]. An answer to another question is our fault: 500.
     pub fn resume(&mut self, answer: Answer, keys: &KeyRing, now: u64) -> Step {
-        match std::mem::replace(&mut self.waiting, Waiting::Nothing) {
+        let Some(suspended) = &mut self.0 else { return failed(Failure::Internal) };
+        match std::mem::replace(&mut suspended.waiting, Waiting::Nothing) {
             Waiting::Nothing => failed(Failure::Internal),
-            Waiting::Invoice => self.challenge(answer, keys, now),
-            Waiting::Redeem(token) => self.redeemed(*token, answer, keys, now),
+            Waiting::Invoice => suspended.challenge(answer, keys, now),
+            Waiting::Redeem(token) => suspended.redeemed(*token, answer, keys, now),
         }
+    }
+}
+
+impl Course {
+    /// Adds what a header holds; says how many tokens that is, those that can't be read included.
+    fn take_in(&mut self, found: Option<Found>) -> usize {
+        let Some(Found::Tokens(tokens)) = found else { return 0 };
+        let count = tokens.len();
+        for token in tokens {
+            match token {
+                Ok(credential) => self.candidates.push_back(credential),
+                Err(error) => self.seen.refuse(Refusal::Unreadable(error)),
+            }
+        }
+        count
     }
 
     /// Tries the credentials that are left, then decides by what was seen.
-    fn advance(&mut self, keys: &KeyRing, now: u64) -> Step {
+    fn next(&mut self, sale: &Sale<'_>, keys: &KeyRing, now: u64) -> Next {
         while let Some(credential) = self.candidates.pop_front() {
-            match judge(credential, &self.sale, keys, now) {
-                Verdict::Grant(grant) => return Step::Grant(grant),
+            match judge(credential, sale, keys, now) {
+                Verdict::Grant(grant, verified) => return Next::Grant(grant, verified),
                 Verdict::Stale(stale) => self.seen.stale = self.seen.stale.or(Some(stale)),
                 Verdict::Refused(refusal) => self.seen.refuse(refusal),
                 // l402d has just failed: asking again would only double the wait.
                 Verdict::Redeem(_) if self.seen.failure.is_some() => {}
-                Verdict::Redeem(token) => {
-                    let question = Question::Redeem {
-                        backend: self.sale.backend.clone(),
-                        payment_hash: token.identifier.payment_hash,
-                        token_id: token.identifier.token_id,
-                        proof: token.proof.clone(),
-                        limit: token.limit,
-                    };
-                    self.waiting = Waiting::Redeem(token);
-                    return Step::Ask(question);
-                }
+                Verdict::Redeem(token) => return Next::Ask(Waiting::Redeem(token)),
             }
         }
         match &self.seen {
-            Seen { failure: Some(failure), .. } => failed(*failure),
-            Seen { unpaid: Some(unpaid), .. } => Step::Respond(respond(End::Unpaid(Asked {
+            Seen { failure: Some(failure), .. } => Next::Respond(respond(End::Failed(*failure))),
+            Seen { unpaid: Some(unpaid), .. } => Next::Respond(respond(End::Unpaid(Asked {
                 macaroon: &unpaid.macaroon,
                 invoice: &unpaid.bolt11,
                 expires_at: unpaid.expires_at,
             }))),
             Seen { stale: None, refusal: Some(refusal), .. } => {
-                Step::Respond(respond(End::Refused(*refusal)))
+                Next::Respond(respond(End::Refused(*refusal)))
             }
-            Seen { stale: Some(_), .. } | Seen { refusal: None, .. } => {
-                self.waiting = Waiting::Invoice;
-                Step::Ask(Question::Invoice {
-                    backend: self.sale.backend.clone(),
-                    amount_msat: self.sale.price.0,
-                    description: self.sale.description.clone(),
-                })
+            Seen { stale: Some(_), .. } | Seen { refusal: None, .. } => Next::Ask(Waiting::Invoice),
+        }
+    }
+}
+
+impl Suspended {
+    /// Goes on with the next credential.
+    fn advance(&mut self, keys: &KeyRing, now: u64) -> Step {
+        let sale = self.sale.borrow();
+        match self.course.next(&sale, keys, now) {
+            Next::Grant(grant, _) => Step::Grant(grant),
+            Next::Respond(response) => Step::Respond(response),
+            Next::Ask(waiting) => {
+                let question = question(&waiting, &sale);
+                self.waiting = waiting;
+                Step::Ask(question)
             }
         }
     }
 
     /// The answer to [`Question::Redeem`].
     fn redeemed(&mut self, token: Redeemable, answer: Answer, keys: &KeyRing, now: u64) -> Step {
+        let seen = &mut self.course.seen;
         match answer {
             Answer::Granted { remaining } => {
                 return Step::Grant(Grant {
                     payment_hash: token.identifier.payment_hash,
                     token_id: token.identifier.token_id,
-                    amount_msat: self.sale.price.0,
+                    amount_msat: self.sale.borrow().price.0,
                     remaining,
                 });
             }
             Answer::Unsettled { bolt11, expires_at } if is_invoice(&bolt11) => {
                 let macaroon = without_preimage(token, keys);
-                self.seen.unpaid.get_or_insert(Unpaid { macaroon, bolt11, expires_at });
+                seen.unpaid.get_or_insert(Unpaid { macaroon, bolt11, expires_at });
             }
-            Answer::UsedUp => self.seen.stale = self.seen.stale.or(Some(Stale::UsedUp)),
-            Answer::Dead => self.seen.stale = self.seen.stale.or(Some(Stale::InvoiceGone)),
-            Answer::CannotLookUp => self.seen.refuse(Refusal::CannotLookUp),
-            Answer::Failed(failure) => self.seen.failure = Some(failure),
+            Answer::UsedUp => seen.stale = seen.stale.or(Some(Stale::UsedUp)),
+            Answer::Dead => seen.stale = seen.stale.or(Some(Stale::InvoiceGone)),
+            Answer::CannotLookUp => seen.refuse(Refusal::CannotLookUp),
+            Answer::Failed(failure) => seen.failure = Some(failure),
             Answer::Unsettled { .. } | Answer::Invoice { .. } => return failed(Failure::Internal),
         }
         self.advance(keys, now)
@@ -172,15 +234,16 @@ impl Gate {
         };
         let Some(key) = keys.signing() else { return failed(Failure::Internal) };
         let identifier = Identifier::new(payment_hash, TokenId::new(key.id(), nonce));
-        let macaroon = Macaroon::mint(key, &identifier, LOCATION, self.sale.terms(now).caveats());
+        let sale = self.sale.borrow();
+        let macaroon = Macaroon::mint(key, &identifier, LOCATION, sale.terms(now).caveats());
         if macaroon.encode_v2().len() > MAX_BYTES {
             // Never sell a token that couldn't be read when it comes back.
             return failed(Failure::Internal);
         }
         Step::Respond(respond(End::Challenged {
             asked: Asked { macaroon: &macaroon, invoice: &bolt11, expires_at },
-            amount: self.sale.price,
-            instead_of: self.seen.stale,
+            amount: sale.price,
+            instead_of: self.course.seen.stale,
         }))
     }
 }
@@ -189,6 +252,24 @@ impl Seen {
     /// The first refusal is the one that is told.
     fn refuse(&mut self, refusal: Refusal) {
         self.refusal = self.refusal.or(Some(refusal));
+    }
+}
+
+/// What l402d is to be asked.
+fn question(waiting: &Waiting, sale: &Sale<'_>) -> Question {
+    match waiting {
+        Waiting::Redeem(token) => Question::Redeem {
+            backend: sale.backend.to_owned(),
+            payment_hash: token.identifier.payment_hash,
+            token_id: token.identifier.token_id,
+            proof: token.proof.clone(),
+            limit: token.limit,
+        },
+        Waiting::Invoice | Waiting::Nothing => Question::Invoice {
+            backend: sale.backend.to_owned(),
+            amount_msat: sale.price.0,
+            description: sale.description.to_owned(),
+        },
     }
 }
 

@@ -61,57 +61,106 @@ impl fmt::Debug for Request<'_> {
     }
 }
 
-/// What is for sale to this request: the two above, owned, so that it outlives a suspension.
-#[derive(Clone, Debug)]
-pub(crate) struct Sale {
-    pub(crate) server: String,
-    pub(crate) realm: Option<Realm>,
-    pub(crate) path: Vec<u8>,
-    pub(crate) method: String,
+/// What is for sale to this request: of the two above, all that the decision looks at.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sale<'a> {
+    pub(crate) server: &'a str,
+    pub(crate) realm: Option<&'a Realm>,
+    pub(crate) path: &'a [u8],
+    pub(crate) method: &'a str,
     pub(crate) price: Msat,
     computed_price: bool,
     timeout_s: u64,
     pub(crate) auto_detect: bool,
     uses: Uses,
-    pub(crate) backend: String,
-    pub(crate) description: String,
+    pub(crate) backend: &'a str,
+    pub(crate) description: &'a str,
 }
 
-impl Sale {
-    pub(crate) fn new(policy: &Policy<'_>, request: &Request<'_>) -> Sale {
-        let method = if request.method == "HEAD" { "GET" } else { request.method };
+impl<'a> Sale<'a> {
+    pub(crate) fn new(policy: &Policy<'a>, request: &Request<'a>) -> Sale<'a> {
         Sale {
-            server: policy.server.to_owned(),
-            realm: policy.realm.cloned(),
-            path: request.path.to_vec(),
-            method: method.to_owned(),
+            server: policy.server,
+            realm: policy.realm,
+            path: request.path,
+            method: if request.method == "HEAD" { "GET" } else { request.method },
             price: Msat(policy.amount_msat),
             computed_price: policy.computed_price,
             timeout_s: policy.timeout_s,
             auto_detect: policy.auto_detect,
             uses: policy.uses,
-            backend: policy.backend.to_owned(),
-            description: policy.description.to_owned(),
+            backend: policy.backend,
+            description: policy.description,
         }
     }
 
     /// What is sold.
-    pub(crate) fn scope(&self) -> Scope<'_> {
-        match &self.realm {
+    pub(crate) fn scope(&self) -> Scope<'a> {
+        match self.realm {
             Some(realm) => Scope::Realm { name: &realm.name, shared: realm.shared },
-            None => Scope::Request { path: &self.path, method: &self.method },
+            None => Scope::Request { path: self.path, method: self.method },
         }
     }
 
     /// The terms of a token minted at Unix second `now`.
-    pub(crate) fn terms(&self, now: u64) -> Terms<'_> {
+    pub(crate) fn terms(&self, now: u64) -> Terms<'a> {
         Terms {
-            server: &self.server,
+            server: self.server,
             scope: self.scope(),
             // A time-out that passes the end of time is none.
             valid_until: if self.timeout_s == 0 { None } else { now.checked_add(self.timeout_s) },
             uses: self.uses,
             amount: self.computed_price.then_some(self.price),
+        }
+    }
+}
+
+/// A [`Sale`] that outlives a suspension.
+#[derive(Debug)]
+pub(crate) struct OwnedSale {
+    server: String,
+    realm: Option<Realm>,
+    path: Vec<u8>,
+    method: String,
+    price: Msat,
+    computed_price: bool,
+    timeout_s: u64,
+    auto_detect: bool,
+    uses: Uses,
+    backend: String,
+    description: String,
+}
+
+impl OwnedSale {
+    pub(crate) fn of(sale: Sale<'_>) -> OwnedSale {
+        OwnedSale {
+            server: sale.server.to_owned(),
+            realm: sale.realm.cloned(),
+            path: sale.path.to_vec(),
+            method: sale.method.to_owned(),
+            price: sale.price,
+            computed_price: sale.computed_price,
+            timeout_s: sale.timeout_s,
+            auto_detect: sale.auto_detect,
+            uses: sale.uses,
+            backend: sale.backend.to_owned(),
+            description: sale.description.to_owned(),
+        }
+    }
+
+    pub(crate) fn borrow(&self) -> Sale<'_> {
+        Sale {
+            server: &self.server,
+            realm: self.realm.as_ref(),
+            path: &self.path,
+            method: &self.method,
+            price: self.price,
+            computed_price: self.computed_price,
+            timeout_s: self.timeout_s,
+            auto_detect: self.auto_detect,
+            uses: self.uses,
+            backend: &self.backend,
+            description: &self.description,
         }
     }
 }

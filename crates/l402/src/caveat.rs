@@ -24,8 +24,8 @@ use std::fmt;
 
 use crate::macaroon::{Caveat, Macaroon};
 use crate::payment::{Msat, Preimage, PreimageError};
-use crate::terms::encode_path;
 pub use crate::terms::{MAX_PATH, Scope, Terms, Uses, encode_value};
+use crate::terms::{is_path, is_value};
 
 /// The keys of the vocabulary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -229,13 +229,13 @@ impl Caveats {
         method: &str,
     ) -> Result<(), CaveatError> {
         let unmet = |key| Err(CaveatError::Unmet(key));
-        if self.server.as_ref().is_some_and(|is| *is != encode_value(server.as_bytes())) {
+        if self.server.as_ref().is_some_and(|is| !is_value(is, server.as_bytes())) {
             return unmet(Key::Server);
         }
         match (self.sold_as, scope) {
             (SoldAs::Request, Scope::Request { .. }) => {}
             (SoldAs::Realm | SoldAs::SharedRealm, Scope::Realm { name, shared }) => {
-                if self.realm.as_deref() != Some(&encode_value(name.as_bytes())) {
+                if !self.realm.as_ref().is_some_and(|is| is_value(is, name.as_bytes())) {
                     return unmet(Key::Realm);
                 }
                 if self.sold_as == SoldAs::SharedRealm && !shared {
@@ -245,10 +245,10 @@ impl Caveats {
             (SoldAs::Request, Scope::Realm { .. })
             | (SoldAs::Realm | SoldAs::SharedRealm, Scope::Request { .. }) => return unmet(Key::Realm),
         }
-        if self.path.as_ref().is_some_and(|is| *is != encode_path(path)) {
+        if self.path.as_ref().is_some_and(|is| !is_path(is, path)) {
             return unmet(Key::Path);
         }
-        if self.method.as_ref().is_some_and(|is| *is != encode_value(method.as_bytes())) {
+        if self.method.as_ref().is_some_and(|is| !is_value(is, method.as_bytes())) {
             return unmet(Key::Method);
         }
         Ok(())

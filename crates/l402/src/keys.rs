@@ -86,27 +86,48 @@ impl fmt::Display for ShortKey {
 impl std::error::Error for ShortKey {}
 
 /// The keys in force, newest first: the newest signs, all verify.
-#[derive(Clone, Debug, Default)]
-pub struct KeyRing(Vec<RootKey>);
+#[derive(Clone, Debug)]
+pub struct KeyRing {
+    keys: Vec<RootKey>,
+    id: KeyRingId,
+}
+
+/// Tells one ring from any other: equal exactly if the keys are, in their order. Tells nothing of the keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeyRingId([u8; 32]);
+
+/// A ring without keys.
+impl Default for KeyRing {
+    fn default() -> Self {
+        KeyRing::new(Vec::new())
+    }
+}
 
 impl KeyRing {
     /// A ring of these keys, newest first.
     pub fn new(newest_first: Vec<RootKey>) -> KeyRing {
-        KeyRing(newest_first)
+        let mut parts: Vec<&[u8]> = vec![b"ngx_l402 key ring"];
+        parts.extend(newest_first.iter().map(|key| key.key.as_slice()));
+        KeyRing { id: KeyRingId(sha256(&parts)), keys: newest_first }
+    }
+
+    /// The SHA-256 of all keys.
+    pub fn id(&self) -> KeyRingId {
+        self.id
     }
 
     /// The key that new tokens are signed with; `None` in an empty ring.
     pub fn signing(&self) -> Option<&RootKey> {
-        self.0.first()
+        self.keys.first()
     }
 
     /// The key of that name.
     pub fn find(&self, id: KeyId) -> Option<&RootKey> {
-        self.0.iter().find(|key| key.id == id)
+        self.keys.iter().find(|key| key.id == id)
     }
 
     /// No key at all: nothing can be minted or verified.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.keys.is_empty()
     }
 }

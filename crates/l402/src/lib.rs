@@ -24,6 +24,6 @@ mod v2;
 pub use caveat::{CaveatError, Caveats, Scope, Terms, Uses};
 pub use credential::{Credential, CredentialError, Found};
 pub use identifier::{Identifier, KeyId, TokenId};
-pub use keys::{KeyRing, RootKey};
+pub use keys::{KeyRing, KeyRingId, RootKey};
 pub use macaroon::{Caveat, Macaroon, MacaroonError};
 pub use payment::{Msat, PaymentHash, Preimage, PreimageError};

@@ -60,12 +60,13 @@ impl Preimage {
     /// # Errors
     /// The client's fault, or its wallet's: not hex, or of another length.
     pub fn from_hex(hex: &str) -> Result<Preimage, PreimageError> {
+        if let Some(bytes) = text::unhex32(hex.as_bytes()) {
+            return Ok(Preimage(bytes));
+        }
         let mut bytes = text::unhex(hex.as_bytes()).ok_or(PreimageError::NotHex)?;
-        let preimage = <[u8; 32]>::try_from(bytes.as_slice())
-            .map(Preimage)
-            .map_err(|_| PreimageError::WrongLength { bytes: bytes.len() });
+        let error = PreimageError::WrongLength { bytes: bytes.len() };
         bytes.zeroize();
-        preimage
+        Err(error)
     }
 
     /// The hash that this preimage proves paid.

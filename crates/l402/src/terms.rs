@@ -102,23 +102,48 @@ impl Terms<'_> {
 /// Writes bytes as printable ASCII: what lies outside `0x21..=0x7e`, and `%`, as `%XX`. Two values are equal
 /// exactly if their encodings are, so values are compared encoded and never decoded.
 pub fn encode_value(bytes: &[u8]) -> String {
-    const HEX: &[u8; 16] = b"0123456789ABCDEF";
     let mut out = String::with_capacity(bytes.len());
-    for &byte in bytes {
-        match byte {
-            b'%' | 0..0x21 | 0x7f.. => {
-                out.push('%');
-                out.push(char::from(HEX[usize::from(byte >> 4)]));
-                out.push(char::from(HEX[usize::from(byte & 15)]));
-            }
-            _ => out.push(char::from(byte)),
-        }
-    }
+    out.extend(encoded(bytes).map(char::from));
     out
+}
+
+/// Is `value` what [`encode_value`] writes for these bytes?
+pub(crate) fn is_value(value: &str, bytes: &[u8]) -> bool {
+    // Most values are plain text, and then the same.
+    let plain = value.as_bytes() == bytes && !bytes.iter().copied().any(is_escaped);
+    plain || encoded(bytes).eq(value.bytes())
 }
 
 /// A path as a value: encoded, or `sha256:…` if that is longer than [`MAX_PATH`]. (Paths begin with `/`.)
 pub(crate) fn encode_path(path: &[u8]) -> String {
-    let encoded = encode_value(path);
-    if encoded.len() <= MAX_PATH { encoded } else { format!("sha256:{}", text::hex(&sha256(&[path]))) }
+    if fits(path) { encode_value(path) } else { digest(path) }
+}
+
+/// Is `value` what is written for this path?
+pub(crate) fn is_path(value: &str, path: &[u8]) -> bool {
+    if fits(path) { is_value(value, path) } else { value == digest(path) }
+}
+
+fn fits(path: &[u8]) -> bool {
+    // No byte is written as more than three.
+    path.len() <= MAX_PATH / 3 || encoded(path).count() <= MAX_PATH
+}
+
+fn digest(path: &[u8]) -> String {
+    format!("sha256:{}", text::hex(&sha256(&[path])))
+}
+
+fn is_escaped(byte: u8) -> bool {
+    matches!(byte, b'%' | 0..0x21 | 0x7f..)
+}
+
+fn encoded(bytes: &[u8]) -> impl Iterator<Item = u8> {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    bytes.iter().flat_map(|&byte| {
+        let (written, length) = match is_escaped(byte) {
+            true => ([b'%', HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]], 3),
+            false => ([byte, 0, 0], 1),
+        };
+        written.into_iter().take(length)
+    })
 }

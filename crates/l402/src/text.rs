@@ -14,7 +14,9 @@ pub(crate) fn unhex(text: &[u8]) -> Option<Vec<u8>> {
 
 /// Exactly 32 bytes of hex, either case.
 pub(crate) fn unhex32(text: &[u8]) -> Option<[u8; 32]> {
-    unhex(text)?.try_into().ok()
+    let mut bytes = [0; 32];
+    let whole = text.len() == 2 * bytes.len();
+    (whole && HEXLOWER_PERMISSIVE.decode_mut(text, &mut bytes).is_ok()).then_some(bytes)
 }
 
 /// Standard base64 with padding: the one form we send.
@@ -25,15 +27,18 @@ pub(crate) fn base64(bytes: &[u8]) -> String {
 /// Base64 in the standard or the URL-safe alphabet, padded or not.
 pub(crate) fn unbase64(text: &[u8]) -> Option<Vec<u8>> {
     let end = text.len() - text.iter().rev().take(2).take_while(|byte| **byte == b'=').count();
-    let standard: Vec<u8> = text[..end]
-        .iter()
-        .map(|byte| match byte {
+    let text = &text[..end];
+    BASE64_NOPAD.decode(text).ok().or_else(|| {
+        let standard = |byte: &u8| match byte {
             b'-' => b'+',
             b'_' => b'/',
             other => *other,
-        })
-        .collect();
-    BASE64_NOPAD.decode(&standard).ok()
+        };
+        let url_safe = text.iter().any(|byte| matches!(byte, b'-' | b'_'));
+        url_safe
+            .then(|| text.iter().map(standard).collect::<Vec<u8>>())
+            .and_then(|text| BASE64_NOPAD.decode(&text).ok())
+    })
 }
 
 /// Makes `text` fit for the inside of a quoted string of a header (RFC 9110 §5.6.4): quotes and backslashes

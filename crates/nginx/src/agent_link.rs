@@ -1,8 +1,9 @@
 //! What the rest of the module asks of this worker's link to l402d, and the callbacks that drive it.
+use std::hash::RandomState;
 use std::ptr::NonNull;
 use std::rc::Rc;
 
-use gate::Question;
+use gate::{Gate, Memory, Policy, Question, Request, Step};
 use l402::KeyRing;
 use ngx::ffi::{ngx_connection_t, ngx_event_t};
 
@@ -13,6 +14,9 @@ use crate::question;
 use crate::suspension::{self, Waiter, Wake};
 use crate::timer::Timer;
 
+/// How many verified credentials a worker remembers: some 4 MiB once so many different ones have come.
+const REMEMBERED: usize = 4096;
+
 static WORKER: PerProcess<Option<Worker>> = PerProcess::new(None);
 
 struct Worker {
@@ -20,6 +24,7 @@ struct Worker {
     /// Posted once a turn of the event loop, so that the questions of a turn leave in one write.
     flush: Timer,
     requests: RequestIds,
+    memory: Memory,
 }
 
 /// Names for redemptions: random for the process, counted within it.
@@ -52,7 +57,8 @@ pub fn start(address: Address) -> std::io::Result<()> {
     let mut link = Link::new(address, Timer::new(on_timer));
     link.connect();
     let requests = RequestIds { process, next: 0 };
-    *WORKER.hold() = Some(Worker { link, flush: Timer::new(on_flush), requests });
+    let memory = Memory::new(REMEMBERED, RandomState::new());
+    *WORKER.hold() = Some(Worker { link, flush: Timer::new(on_flush), requests, memory });
     Ok(())
 }
 
@@ -73,6 +79,18 @@ pub fn connect_now() {
 /// The keys that tokens are verified with, or `None` before l402d has told them.
 pub fn keys() -> Option<Rc<KeyRing>> {
     WORKER.hold().as_ref().and_then(|worker| worker.link.keys())
+}
+
+/// Puts a request before the gate, with this worker's keys and what it remembers. Without keys the gate answers 503 by
+/// itself.
+pub fn open_gate(policy: &Policy<'_>, request: &Request<'_>, now: u64) -> (Gate, Step) {
+    match WORKER.hold().as_mut() {
+        Some(Worker { link, memory, .. }) => match link.keys() {
+            Some(keys) => Gate::start_remembering(policy, request, &keys, now, memory),
+            None => Gate::start(policy, request, &KeyRing::default(), now),
+        },
+        None => Gate::start(policy, request, &KeyRing::default(), now),
+    }
 }
 
 /// Asks; the answer wakes `waiter`.

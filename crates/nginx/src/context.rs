@@ -51,9 +51,9 @@ pub enum State {
     /// Has waited for them as long as it may.
     DoneWaitingForKeys,
     /// Waits for l402d's answer.
-    Asked(Box<Gate>),
+    Asked(Gate),
     /// Has got it.
-    Answered(Box<Gate>, Answer),
+    Answered(Gate, Answer),
     /// Is let through, here and wherever nginx redirects it to.
     Granted,
     /// Was answered: the response is at hand in case an error page sends it back here.

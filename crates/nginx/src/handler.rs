@@ -101,8 +101,7 @@ fn misconfigured(r: &Request, line: &str) -> Verdict {
 
 /// Puts the request before the gate, unless it must wait for the keys first.
 fn start(r: &Request, client: &mut Client, offer: &Offer, waited: bool) -> Verdict {
-    let keys = agent_link::keys();
-    if keys.is_none() && !waited {
+    if !waited && agent_link::keys().is_none() {
         let sale = client.sale_of(r);
         if let Ok(id) = agent_link::wait_for_keys(Waiter::new(sale)) {
             sale.state = State::WaitingForKeys;
@@ -126,13 +125,12 @@ fn start(r: &Request, client: &mut Client, offer: &Offer, waited: bool) -> Verdi
         authorization: r.authorization(),
         metadata_macaroon: r.header(METADATA),
     };
-    // Without keys the gate answers 503 by itself.
-    let (gate, step) = Gate::start(&policy, &request, &keys.unwrap_or_default(), now());
-    follow(r, client.sale_of(r), Box::new(gate), step)
+    let (gate, step) = agent_link::open_gate(&policy, &request, now());
+    follow(r, client.sale_of(r), gate, step)
 }
 
 /// Does what the gate says, until the request is let through, waits, or has its answer.
-fn follow(r: &Request, sale: &mut Sale, mut gate: Box<Gate>, mut step: Step) -> Verdict {
+fn follow(r: &Request, sale: &mut Sale, mut gate: Gate, mut step: Step) -> Verdict {
     loop {
         match step {
             Step::Grant(grant) => {

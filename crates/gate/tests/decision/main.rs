@@ -4,6 +4,7 @@
 mod challenges;
 mod credentials;
 mod failures;
+mod memory;
 mod properties;
 mod responses;
 
