@@ -136,12 +136,16 @@ struct Draft<'a> {
 
 /// Cuts a list into drafts.
 fn drafts(list: &str) -> Result<Vec<Draft<'_>>, CredentialError> {
+    let is_quote = |byte| byte == b'"';
+    if any(list, is_quote) && list.bytes().filter(|byte| is_quote(*byte)).count() % 2 == 1 {
+        return Err(CredentialError::Syntax);
+    }
     let mut drafts: Vec<Draft<'_>> = Vec::new();
     let mut early_preimage = None;
-    for part in split_unquoted(list, |c| c == ',')? {
+    for part in (Pieces { rest: list, is_separator: |byte| byte == b',' }) {
         // After "MAC:" the next word of the same part is its preimage.
         let mut preimage_next = false;
-        for item in split_unquoted(part, |c| c.is_ascii_whitespace())? {
+        for item in (Pieces { rest: part, is_separator: is_space }) {
             if is_scheme(item.as_bytes()) {
                 continue;
             }
@@ -208,21 +212,54 @@ fn unquote(text: &str) -> Result<&str, CredentialError> {
         Some(rest) => rest.strip_suffix('"').ok_or(CredentialError::Syntax)?,
         None => text,
     };
-    if bare.contains(['"', '\\']) { Err(CredentialError::Syntax) } else { Ok(bare.trim_ascii()) }
+    if any(bare, |byte| (byte == b'"') | (byte == b'\\')) {
+        Err(CredentialError::Syntax)
+    } else {
+        Ok(bare.trim_ascii())
+    }
 }
 
-/// The non-empty pieces between separators that lie outside quotes.
-fn split_unquoted(text: &str, separator: impl Fn(char) -> bool) -> Result<Vec<&str>, CredentialError> {
-    let mut in_quotes = false;
-    let pieces = text
-        .split(|c| {
-            in_quotes ^= c == '"';
-            !in_quotes && separator(c)
-        })
-        .map(str::trim_ascii)
-        .filter(|piece| !piece.is_empty())
-        .collect();
-    if in_quotes { Err(CredentialError::Syntax) } else { Ok(pieces) }
+/// The non-empty pieces between separators, which are ASCII and count outside quotes only.
+struct Pieces<'a, F> {
+    rest: &'a str,
+    is_separator: F,
+}
+
+impl<'a, F: Fn(u8) -> bool> Iterator for Pieces<'a, F> {
+    type Item = &'a str;
+
+    fn next(&mut self) -> Option<&'a str> {
+        while !self.rest.is_empty() {
+            let mut in_quotes = false;
+            // A token is long and mostly in one piece.
+            let end = any(self.rest, &self.is_separator).then(|| {
+                self.rest.bytes().position(|byte| {
+                    in_quotes ^= byte == b'"';
+                    !in_quotes && (self.is_separator)(byte)
+                })
+            });
+            let (piece, rest) = match end.flatten() {
+                Some(end) => (&self.rest[..end], &self.rest[end + 1..]),
+                None => (self.rest, ""),
+            };
+            self.rest = rest;
+            let piece = piece.trim_ascii();
+            if !piece.is_empty() {
+                return Some(piece);
+            }
+        }
+        None
+    }
+}
+
+/// ASCII white space, told without a branch.
+fn is_space(byte: u8) -> bool {
+    (byte == b' ') | (byte == b'\t') | (byte == b'\n') | (byte == b'\r') | (byte == b'\x0c')
+}
+
+/// Is any byte one of those? Looks at all of them, many at once: `is` must not branch.
+fn any(text: &str, is: impl Fn(u8) -> bool) -> bool {
+    text.bytes().fold(0, |seen, byte| seen | u8::from(is(byte))) != 0
 }
 
 /// Why a credential can't be read. Always the client's fault; the texts are fit for a header and a log: no secret,

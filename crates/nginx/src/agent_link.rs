@@ -14,8 +14,8 @@ use crate::question;
 use crate::suspension::{self, Waiter, Wake};
 use crate::timer::Timer;
 
-/// How many verified credentials a worker remembers: some 4 MiB once so many different ones have come.
-const REMEMBERED: usize = 4096;
+/// How many verified credentials a worker remembers: some 16 MiB once so many different ones have come.
+const REMEMBERED: usize = 16_384;
 
 static WORKER: PerProcess<Option<Worker>> = PerProcess::new(None);
 
