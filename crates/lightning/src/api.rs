@@ -24,6 +24,12 @@ pub trait Lightning: Send + Sync {
     /// The state of an invoice of this wallet. Only [`Lookup::Settled`] means paid.
     fn look_up(&self, hash: PaymentHash) -> Reply<'_, Lookup>;
 
+    /// Takes an unpaid invoice back, where the wallet can do that: nobody can pay it any more. One that is gone already is
+    /// [`Cancelled::Done`]; one that was paid is an error, and stays paid. Most wallets can't.
+    fn cancel(&self, _hash: PaymentHash) -> Reply<'_, Cancelled> {
+        Box::pin(async { Ok(Cancelled::CannotCancel) })
+    }
+
     /// Settlements from now on, as the wallet pushes them. The subscription is renewed after every loss, and resumes
     /// behind the last settlement that was delivered; what settled before the first one was delivered may be missed
     /// during an outage, so [`Lightning::look_up`] stays the fall-back. The same settlement may come twice. It ends
@@ -96,6 +102,15 @@ impl fmt::Debug for Lookup {
             Lookup::CannotLookUp => f.write_str("CannotLookUp"),
         }
     }
+}
+
+/// What became of an invoice that was to be cancelled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cancelled {
+    /// It can't be paid any more.
+    Done,
+    /// This wallet can't cancel anything: the invoice stays until it expires.
+    CannotCancel,
 }
 
 /// A payment that arrived.

@@ -10,7 +10,7 @@ use l402::{Msat, PaymentHash};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use crate::{Invoice, InvoiceRequest, Lightning, Lookup, Settlement};
+use crate::{Cancelled, Invoice, InvoiceRequest, Lightning, Lookup, Settlement};
 
 /// Anything on a test network comes sooner than this; if not, it is broken.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -36,6 +36,8 @@ pub async fn all(wallet: &dyn Lightning, world: &dyn World) {
     an_unpaid_invoice_is_pending(wallet).await;
     a_paid_invoice_is_settled(wallet, world).await;
     a_cancelled_invoice_is_dead(wallet, world).await;
+    it_cancels_what_is_unpaid_or_says_that_it_cannot(wallet).await;
+    a_paid_invoice_is_not_cancelled(wallet, world).await;
     a_settlement_is_pushed(wallet, world).await;
     two_listeners_hear_the_same(wallet, world).await;
 }
@@ -122,6 +124,38 @@ pub async fn a_cancelled_invoice_is_dead(wallet: &dyn Lightning, world: &dyn Wor
     world.cancel(invoice.payment_hash).await;
     let found = wallet.look_up(invoice.payment_hash).await.expect("a look-up");
     assert!(matches!(found, Lookup::Dead | Lookup::CannotLookUp), "a cancelled invoice is {found:?}");
+}
+
+/// What the wallet says it cancelled is dead; cancelling it again changes nothing.
+pub async fn it_cancels_what_is_unpaid_or_says_that_it_cannot(wallet: &dyn Lightning) {
+    let invoice = make(wallet, 4500).await;
+    let first = wallet.cancel(invoice.payment_hash).await.expect("an answer");
+    let found = wallet.look_up(invoice.payment_hash).await.expect("a look-up");
+    match first {
+        Cancelled::Done => {
+            assert!(
+                matches!(found, Lookup::Dead | Lookup::Unknown | Lookup::CannotLookUp),
+                "an invoice that the wallet cancelled is {found:?}"
+            );
+        }
+        Cancelled::CannotCancel => {
+            assert!(
+                matches!(found, Lookup::Pending { .. } | Lookup::CannotLookUp),
+                "an invoice that was not cancelled is {found:?}"
+            );
+        }
+    }
+    assert_eq!(wallet.cancel(invoice.payment_hash).await, Ok(first), "the second time");
+}
+
+/// What is paid stays paid.
+pub async fn a_paid_invoice_is_not_cancelled(wallet: &dyn Lightning, world: &dyn World) {
+    let invoice = make(wallet, 4600).await;
+    world.pay(&invoice.bolt11).await;
+    let cancelled = wallet.cancel(invoice.payment_hash).await;
+    assert_ne!(cancelled, Ok(Cancelled::Done), "a paid invoice was cancelled");
+    let found = wallet.look_up(invoice.payment_hash).await.expect("a look-up");
+    assert!(matches!(found, Lookup::Settled { .. } | Lookup::CannotLookUp), "a paid invoice is {found:?}");
 }
 
 /// A payment is pushed; an invoice that is only made is not.

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use settings::{BackendConfig, BackendSettings};
 
-pub use api::{Health, Invoice, InvoiceRequest, Lightning, Lookup, Reply, Settlement};
+pub use api::{Cancelled, Health, Invoice, InvoiceRequest, Lightning, Lookup, Reply, Settlement};
 pub use error::LightningError;
 pub use invoice::{Asked, Checked, Network, check_invoice, fit_description};
 

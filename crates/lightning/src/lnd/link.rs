@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use lnd_rpc::channel::{Authorized, ConnectError, Node};
+use lnd_rpc::invoicesrpc::invoices_client::InvoicesClient;
 use lnd_rpc::lnrpc::lightning_client::LightningClient;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -89,6 +90,11 @@ impl Link {
     /// The service over a connection.
     pub(super) fn client(&self, line: &Line) -> LightningClient<Authorized> {
         self.node.lightning(line.channel.clone())
+    }
+
+    /// The service that cancels, over a connection.
+    pub(super) fn invoices(&self, line: &Line) -> InvoicesClient<Authorized> {
+        self.node.invoices(line.channel.clone())
     }
 
     /// The node answered, if only with a refusal: the connection is good.

@@ -1,4 +1,4 @@
-//! LND, by gRPC: `AddInvoice`, `LookupInvoice`, `SubscribeInvoices`, `GetInfo`.
+//! LND, by gRPC: `AddInvoice`, `LookupInvoice`, `SubscribeInvoices`, `CancelInvoice`, `GetInfo`.
 //!
 //! A macaroon with `invoices:read` and `invoices:write` is enough; with `info:read` as well the node tells its network,
 //! else the network of the first invoice is held on to.
@@ -14,17 +14,18 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use l402::PaymentHash;
 use lnd_rpc::channel::{Authorized, Node, innermost, is_transport, never_sent};
+use lnd_rpc::invoicesrpc::CancelInvoiceMsg;
 use lnd_rpc::lnrpc::{self, lightning_client::LightningClient};
 use settings::LndSettings;
 use tokio::sync::{OnceCell, mpsc};
 use tokio::time::{Instant, timeout_at};
-use tonic::{Response, Status};
+use tonic::{Code, Response, Status};
 
 use crate::{
-    Asked, Health, Invoice, InvoiceRequest, Lightning, LightningError, Lookup, Network, Reply, Settlement,
+    Asked, Cancelled, Health, Invoice, InvoiceRequest, Lightning, LightningError, Lookup, Network, Reply, Settlement,
     check_invoice, fit_description,
 };
-use link::Link;
+use link::{Line, Link};
 use status::{Method, is_unknown_invoice, refusal};
 
 /// Opens the wallet that `settings` describes. The one time-out bounds connecting too.
@@ -106,6 +107,26 @@ impl Lnd {
         }
     }
 
+    async fn cancel_invoice(&self, hash: PaymentHash) -> Result<Cancelled, LightningError> {
+        let cancelled = self
+            .call_on(self.deadline(), |line| {
+                let (mut client, which) =
+                    (self.link.invoices(line), CancelInvoiceMsg { payment_hash: hash.0.to_vec() });
+                async move { client.cancel_invoice(which).await }
+            })
+            .await;
+        match cancelled {
+            Ok(_) => Ok(Cancelled::Done),
+            // Expired and swept away by the node, or never there: nobody can pay it.
+            Err(Failure::Answer(status)) if is_unknown_invoice(&status) => Ok(Cancelled::Done),
+            // An LND that was built without this service.
+            Err(Failure::Answer(status)) if status.code() == Code::Unimplemented => {
+                Ok(Cancelled::CannotCancel)
+            }
+            Err(failure) => Err(failure.of(Method::CancelInvoice)),
+        }
+    }
+
     async fn node_health(&self) -> Result<Health, LightningError> {
         match self.info(self.deadline()).await {
             Ok(info) => Ok(Health {
@@ -156,13 +177,21 @@ impl Lnd {
             .map_err(|failure| failure.of(Method::GetInfo))
     }
 
-    /// One call within the deadline, connecting included. A call that found its connection gone, and so never left, is
-    /// made once more on a new one.
+    /// A call of the main service: see [`Lnd::call_on`].
     async fn call<T, F>(
         &self,
         deadline: Instant,
         call: impl Fn(LightningClient<Authorized>) -> F,
     ) -> Result<T, Failure>
+    where
+        F: Future<Output = Result<Response<T>, Status>>,
+    {
+        self.call_on(deadline, |line| call(self.link.client(line))).await
+    }
+
+    /// One call within the deadline, connecting included. A call that found its connection gone, and so never left, is
+    /// made once more on a new one.
+    async fn call_on<T, F>(&self, deadline: Instant, call: impl Fn(&Line) -> F) -> Result<T, Failure>
     where
         F: Future<Output = Result<Response<T>, Status>>,
     {
@@ -172,7 +201,7 @@ impl Lnd {
                 Ok(line) => line.map_err(Failure::NoAnswer)?,
                 Err(_) => return Err(Failure::NoAnswer(LightningError::TimedOut)),
             };
-            let status = match timeout_at(deadline, call(self.link.client(&line))).await {
+            let status = match timeout_at(deadline, call(&line)).await {
                 Ok(Ok(response)) => {
                     self.link.answered(&line);
                     return Ok(response.into_inner());
@@ -220,6 +249,10 @@ impl Lightning for Lnd {
 
     fn look_up(&self, hash: PaymentHash) -> Reply<'_, Lookup> {
         Box::pin(self.look_up_invoice(hash))
+    }
+
+    fn cancel(&self, hash: PaymentHash) -> Reply<'_, Cancelled> {
+        Box::pin(self.cancel_invoice(hash))
     }
 
     fn settlements(&self) -> mpsc::Receiver<Settlement> {

@@ -21,6 +21,7 @@ pub(super) enum Method {
     AddInvoice,
     LookupInvoice,
     SubscribeInvoices,
+    CancelInvoice,
     GetInfo,
 }
 
@@ -30,13 +31,14 @@ impl Method {
             Method::AddInvoice => "AddInvoice",
             Method::LookupInvoice => "LookupInvoice",
             Method::SubscribeInvoices => "SubscribeInvoices",
+            Method::CancelInvoice => "CancelInvoice",
             Method::GetInfo => "GetInfo",
         }
     }
 
     fn permission(self) -> &'static str {
         match self {
-            Method::AddInvoice => "invoices:write",
+            Method::AddInvoice | Method::CancelInvoice => "invoices:write",
             Method::LookupInvoice | Method::SubscribeInvoices => "invoices:read",
             Method::GetInfo => "info:read",
         }
