@@ -97,7 +97,8 @@ impl Stage {
         self.node().address()
     }
 
-    /// Asserts how many invoices were asked of the node since the scenario's start, where the node counts.
+    /// Asserts how many invoices were asked of the node since the scenario's start, where the node counts. Each is one
+    /// that went to a client: nothing is made ahead of what was asked for three times at most, by its price and location.
     #[track_caller]
     pub fn assert_invoices(&self, count: u64) {
         if let Some(sim) = self.wallet.sim() {
@@ -149,6 +150,19 @@ impl Stage {
         const WORDS: &str = "a front end is connected";
         let said = || self.logs().iter().map(|(_, log)| log.matches(WORDS).count()).sum::<usize>();
         wait::until("each worker's connection to l402d", || (said() >= count).then_some(()));
+    }
+
+    /// Waits until l402d has written that at least so many invoices are ready.
+    pub fn wait_for_ready(&self, count: usize) {
+        const WORDS: &str = "invoices are ready";
+        let number = |line: &str| {
+            let field = line.split("ready=").nth(1)?;
+            field.split(|c: char| !c.is_ascii_digit()).next()?.parse::<usize>().ok()
+        };
+        let is_said = |line: &str| line.contains(WORDS) && number(line).is_some_and(|ready| ready >= count);
+        wait::until("ready invoices", || {
+            self.logs().iter().any(|(_, log)| log.lines().any(is_said)).then_some(())
+        });
     }
 
     /// What is wrong after the scenario's end, whatever it was about. Ends what was left running.

@@ -54,7 +54,9 @@ fn of_challenges(stage: &Stage) {
     let challenged: u64 = challenged.into_iter().sum();
     assert!(challenged > 1000, "{challenged} challenges");
     let invoices = stage.sim().calls(Method::AddInvoice) - before;
-    assert!(invoices < challenged + 2 * CALLS_AT_ONCE, "{invoices} invoices for {challenged} challenges");
+    // As many again may be made ahead, in case the flood goes on.
+    let most = 2 * challenged + 2 * CALLS_AT_ONCE;
+    assert!(invoices < most, "{invoices} invoices for {challenged} challenges");
     let memory = most_memory(nginx.agent(None));
     assert!(memory < MEMORY_KIB, "l402d took {memory} KiB");
     nginx.get_paid("/paid/a", &nginx.buy("/paid/a")).expect(200);

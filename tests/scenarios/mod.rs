@@ -18,6 +18,7 @@ mod node_faults;
 mod phases;
 mod privilege;
 mod races;
+mod ready_invoices;
 mod redirects;
 mod refusals;
 mod replay;
@@ -58,6 +59,7 @@ pub fn all() -> Vec<Scenario> {
         conformance::ALL,
         store_faults::ALL,
         floods::ALL,
+        ready_invoices::ALL,
         smuggling::ALL,
         privilege::ALL,
     ]

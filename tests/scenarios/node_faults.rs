@@ -153,15 +153,17 @@ fn single_use_needs_no_node(stage: &Stage) {
 
 /// What is not the invoice that was asked for never reaches a client.
 fn wrong_invoices(stage: &Stage) {
-    let nginx = stage.paid_site("");
+    let nginx = stage.paid_site("l402_amount_msat_default $arg_price;");
     let wrong =
         [FaultKind::WrongAmount(1), FaultKind::WrongAmount(20_000), FaultKind::WrongHash, FaultKind::Expired];
-    for kind in wrong.into_iter().chain([FaultKind::WrongNetwork]) {
+    for (price, kind) in (10_000..).zip(wrong.into_iter().chain([FaultKind::WrongNetwork])) {
+        // At a price of its own, so that none is made ahead.
+        let target = format!("/paid/a?price={price}");
         stage.sim().fault(Fault::new(kind.clone()).times(1));
-        let answer = nginx.get("/paid/a");
+        let answer = nginx.get(&target);
         assert_eq!(answer.status, 502, "{kind:?}: {}", answer.text());
         assert_eq!(answer.header("WWW-Authenticate"), None);
-        nginx.get("/paid/a").challenge();
+        nginx.get(&target).challenge();
     }
 }
 

@@ -23,7 +23,7 @@ use tokio::{
 };
 use zeroize::Zeroizing;
 
-use crate::engine::Engine;
+use crate::engine::{Engine, Wanted};
 use answer::Question;
 use granted::Granted;
 
@@ -203,7 +203,8 @@ impl Connection {
                 ToAgent::Hello { .. } => return Err(io::Error::other("it said Hello twice")),
                 ToAgent::Cancel { id } => self.cancel(id),
                 ToAgent::Invoice { id, backend, amount_msat, description } => {
-                    self.start(id, Question::Invoice { backend, amount_msat, description }).await?;
+                    let wanted = Wanted { amount_msat, description };
+                    self.start(id, Question::Invoice { backend, wanted }).await?;
                 }
                 ToAgent::Redeem { id, request, backend, payment_hash, proof, limit } => {
                     let question = Question::redeem(request, backend, payment_hash, proof, limit);

@@ -11,7 +11,9 @@ mod health;
 mod invoice;
 mod issued;
 mod lookup;
+mod pool;
 mod redeem;
+mod refill;
 mod settlement;
 mod undo;
 
@@ -20,22 +22,24 @@ mod tests;
 
 use std::{
     collections::HashMap,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use agent_api::Fault;
 use lightning::Lightning;
 use store::{RequestId, Store};
+use tokio::{sync::watch, task::JoinSet};
 
 use backend::Backend;
 use undo::Undo;
 
 pub use failure::Failure;
 pub use invoice::Ready;
+pub use pool::Wanted;
 pub use redeem::{Redeemed, Redemption};
 
-/// How long an invoice can be paid, in seconds. Ten minutes: enough to fetch a telephone and scan a code,
+/// How long an invoice can be paid from its handing out on, in seconds, or a little longer. Ten minutes: enough to fetch a telephone and scan a code,
 /// little enough that a node and this process hold few unpaid ones.
 pub const INVOICE_EXPIRY_S: u32 = 600;
 
@@ -44,6 +48,8 @@ pub struct Engine {
     backends: HashMap<String, Arc<Backend>>,
     store: Arc<dyn Store>,
     undo: Undo,
+    closing: watch::Sender<bool>,
+    tending: Mutex<JoinSet<()>>,
 }
 
 impl Engine {
@@ -51,15 +57,25 @@ impl Engine {
     /// does not depend on a node being up. Must be called in a tokio runtime.
     #[must_use]
     pub fn start(wallets: Vec<(String, Arc<dyn Lightning>)>, store: Arc<dyn Store>) -> Arc<Self> {
-        let mut backends = HashMap::new();
+        let (mut backends, mut tending) = (HashMap::new(), JoinSet::new());
+        let (closing, closed) = watch::channel(false);
         for (name, wallet) in wallets {
             let backend = Arc::new(Backend::new(name.clone(), wallet, store.clone()));
             tokio::spawn(settlement::listen(backend.clone()));
             tokio::spawn(health::probe(backend.clone()));
+            tending.spawn(refill::tend(backend.clone(), closed.clone()));
             backends.insert(name, backend);
         }
         let undo = Undo::start(store.clone());
-        Arc::new(Self { backends, store, undo })
+        Arc::new(Self { backends, store, undo, closing, tending: Mutex::new(tending) })
+    }
+
+    /// Cancels the invoices that were made ahead and that nobody got, where the wallet can, for some seconds at most.
+    /// From now on none is made ahead.
+    pub async fn close(&self) {
+        self.closing.send_replace(true);
+        let mut tending = std::mem::take(&mut *self.tending.lock().unwrap_or_else(PoisonError::into_inner));
+        while tending.join_next().await.is_some() {}
     }
 
     /// Gives back what a redemption drew, if it drew, and makes sure that it never will. In the background:

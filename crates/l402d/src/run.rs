@@ -194,7 +194,7 @@ async fn serve(config: AgentConfig, tied: Tied) -> Result<(), Failed> {
     drop((config, keys));
 
     let (stop, stopping) = watch::channel(false);
-    let server = server::run(listener, &peers, engine, identity, stopping);
+    let server = server::run(listener, &peers, engine.clone(), identity, stopping);
     tokio::pin!(server);
     if let Some(lifeline) = &mut lifeline {
         // A failure means that nginx is gone, and is seen next.
@@ -221,7 +221,7 @@ async fn serve(config: AgentConfig, tied: Tied) -> Result<(), Failed> {
     }
     systemd::stopping();
     let _ = stop.send(true);
-    server.await;
+    tokio::join!(server, engine.close());
     Ok(())
 }
 

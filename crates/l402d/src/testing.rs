@@ -4,15 +4,17 @@ use std::{
     future::pending,
     sync::{
         Mutex,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
 use l402::{Msat, PaymentHash, Preimage};
-use lightning::{Health, Invoice, InvoiceRequest, Lightning, LightningError, Lookup, Reply, Settlement};
+use lightning::{
+    Cancelled, Health, Invoice, InvoiceRequest, Lightning, LightningError, Lookup, Reply, Settlement,
+};
 use store::{BoxFuture, Claim, Claimed, Hash, Model, RequestId, Settled, Store, StoreError};
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::sleep};
 
 /// The preimage of the `n`th invoice of a [`Wallet`].
 pub fn preimage(n: u32) -> Preimage {
@@ -37,6 +39,8 @@ pub const FAR: u64 = 1 << 40;
 #[derive(Clone, Debug)]
 pub enum Act<T> {
     Answer(Result<T, LightningError>),
+    /// The same after this time.
+    Later(Duration, Result<T, LightningError>),
     Hang,
     Panic,
 }
@@ -47,6 +51,11 @@ pub struct Wallet {
     pub creates: AtomicUsize,
     pub look_ups: AtomicUsize,
     pub repeat_invoices: AtomicBool,
+    /// Unix seconds; [`FAR`] unless set.
+    pub expires_at: AtomicU64,
+    cancel: Mutex<Act<Cancelled>>,
+    cancelled: Mutex<Vec<PaymentHash>>,
+    asked: Mutex<Vec<InvoiceRequest>>,
     running: AtomicUsize,
     pub most_at_once: AtomicUsize,
     push: mpsc::Sender<Settlement>,
@@ -63,6 +72,10 @@ impl Wallet {
             creates: AtomicUsize::new(0),
             look_ups: AtomicUsize::new(0),
             repeat_invoices: AtomicBool::new(false),
+            expires_at: AtomicU64::new(FAR),
+            cancel: Mutex::new(Act::Answer(Ok(Cancelled::Done))),
+            cancelled: Mutex::default(),
+            asked: Mutex::default(),
             running: AtomicUsize::new(0),
             most_at_once: AtomicUsize::new(0),
             push,
@@ -89,6 +102,25 @@ impl Wallet {
         self.push.send(settlement).await.unwrap();
     }
 
+    pub fn on_cancel(&self, act: Act<Cancelled>) {
+        *self.cancel.lock().unwrap() = act;
+    }
+
+    /// How many invoices it was asked for.
+    pub fn creates(&self) -> usize {
+        self.creates.load(Ordering::SeqCst)
+    }
+
+    /// What was asked for, in order.
+    pub fn asked(&self) -> Vec<InvoiceRequest> {
+        self.asked.lock().unwrap().clone()
+    }
+
+    /// What it was asked to cancel, in order.
+    pub fn cancelled(&self) -> Vec<PaymentHash> {
+        self.cancelled.lock().unwrap().clone()
+    }
+
     pub fn look_ups(&self) -> usize {
         self.look_ups.load(Ordering::SeqCst)
     }
@@ -97,6 +129,10 @@ impl Wallet {
         let _running = Running::start(self);
         match act {
             Act::Answer(answer) => answer,
+            Act::Later(after, answer) => {
+                sleep(after).await;
+                answer
+            }
             Act::Hang => pending().await,
             Act::Panic => panic!("as the test wants"),
         }
@@ -120,13 +156,15 @@ impl Drop for Running<'_> {
 }
 
 impl Lightning for Wallet {
-    fn create<'a>(&'a self, _: &'a InvoiceRequest) -> Reply<'a, Invoice> {
+    fn create<'a>(&'a self, ask: &'a InvoiceRequest) -> Reply<'a, Invoice> {
         Box::pin(async move {
+            self.asked.lock().unwrap().push(ask.clone());
             let n = self.creates.fetch_add(1, Ordering::SeqCst) as u32 + 1;
             let n = if self.repeat_invoices.load(Ordering::SeqCst) { 1 } else { n };
             let act = self.create.lock().unwrap().clone();
             self.act(act).await?;
-            Ok(Invoice { payment_hash: hash(n), bolt11: format!("lnbcrt{n}"), expires_at: FAR })
+            let expires_at = self.expires_at.load(Ordering::SeqCst);
+            Ok(Invoice { payment_hash: hash(n), bolt11: format!("lnbcrt{n}"), expires_at })
         })
     }
 
@@ -134,6 +172,14 @@ impl Lightning for Wallet {
         Box::pin(async move {
             self.look_ups.fetch_add(1, Ordering::SeqCst);
             let act = self.look_up.lock().unwrap().clone();
+            self.act(act).await
+        })
+    }
+
+    fn cancel(&self, hash: PaymentHash) -> Reply<'_, Cancelled> {
+        Box::pin(async move {
+            self.cancelled.lock().unwrap().push(hash);
+            let act = self.cancel.lock().unwrap().clone();
             self.act(act).await
         })
     }

@@ -11,10 +11,10 @@ use agent_api::{FromAgent, Proof};
 use l402::PaymentHash;
 use store::RequestId;
 
-use crate::engine::{Engine, Failure, Ready, Redeemed, Redemption};
+use crate::engine::{Engine, Failure, Ready, Redeemed, Redemption, Wanted};
 
 pub(super) enum Question {
-    Invoice { backend: String, amount_msat: u64, description: String },
+    Invoice { backend: String, wanted: Wanted },
     Redeem(Redemption),
 }
 
@@ -56,11 +56,7 @@ impl Question {
 
     async fn ask(self, id: u64, engine: &Engine) -> Result<FromAgent, Failure> {
         match self {
-            Self::Invoice { backend, amount_msat, description } => {
-                let ready = engine.invoice(&backend, amount_msat, description).await?;
-                let Ready { payment_hash, bolt11, nonce, expires_at } = ready;
-                Ok(FromAgent::Invoice { id, payment_hash: payment_hash.0, bolt11, nonce, expires_at })
-            }
+            Self::Invoice { backend, wanted } => Ok(invoice(id, engine.invoice(&backend, wanted).await?)),
             Self::Redeem(redemption) => Ok(match engine.redeem(redemption).await? {
                 Redeemed::Granted { remaining } => FromAgent::Granted { id, remaining },
                 Redeemed::Unsettled { bolt11, expires_at } => FromAgent::Unsettled { id, bolt11, expires_at },
@@ -70,6 +66,11 @@ impl Question {
             }),
         }
     }
+}
+
+fn invoice(id: u64, ready: Ready) -> FromAgent {
+    let Ready { payment_hash, bolt11, nonce, expires_at } = ready;
+    FromAgent::Invoice { id, payment_hash: payment_hash.0, bolt11, nonce, expires_at }
 }
 
 /// The future's result; `None` if it panicked. The panic hook has logged where.

@@ -8,8 +8,9 @@ use std::{
 use l402::PaymentHash;
 use lightning::{Lightning, LightningError};
 use store::{Settled, Store};
+use tokio::sync::Notify;
 
-use super::{Failure, calls::Calls, health::Health, issued::Issued, lookup::Slots, unix_now};
+use super::{Failure, calls::Calls, health::Health, issued::Issued, lookup::Slots, pool::Pool, unix_now};
 
 pub(super) struct Backend {
     pub(super) name: String,
@@ -17,6 +18,9 @@ pub(super) struct Backend {
     pub(super) store: Arc<dyn Store>,
     pub(super) slots: Slots,
     issued: Mutex<Issued>,
+    pool: Mutex<Pool>,
+    /// The pool has something to do earlier than it had.
+    stirred: Notify,
     calls: Calls,
     health: Health,
 }
@@ -29,6 +33,8 @@ impl Backend {
             store,
             slots: Slots::default(),
             issued: Mutex::default(),
+            pool: Mutex::new(Pool::new()),
+            stirred: Notify::new(),
             calls: Calls::new(),
             health: Health::default(),
         }
@@ -40,9 +46,45 @@ impl Backend {
         call: impl Future<Output = Result<T, LightningError>>,
     ) -> Result<T, Failure> {
         let _turn = self.calls.turn().await?;
+        self.noted(call).await
+    }
+
+    /// The same for a call that no client waits for: its turn comes, however long that takes.
+    pub(super) async fn call_behind<T>(
+        &self,
+        call: impl Future<Output = Result<T, LightningError>>,
+    ) -> Result<T, Failure> {
+        let _turn = self.calls.turn_behind().await?;
+        self.noted(call).await
+    }
+
+    async fn noted<T>(&self, call: impl Future<Output = Result<T, LightningError>>) -> Result<T, Failure> {
         let result = call.await;
         self.health.note(&self.name, &result);
         result.map_err(Failure::from)
+    }
+
+    pub(super) fn pool(&self) -> MutexGuard<'_, Pool> {
+        // As for `issued`.
+        self.pool.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does something with the pool, and wakes who tends it if it is needed earlier than it was.
+    pub(super) fn stir<T>(&self, work: impl FnOnce(&mut Pool) -> T) -> T {
+        let mut pool = self.pool();
+        let before = pool.due();
+        let result = work(&mut pool);
+        let earlier = pool.due().is_some_and(|due| before.is_none_or(|before| due < before));
+        drop(pool);
+        if earlier {
+            self.stirred.notify_one();
+        }
+        result
+    }
+
+    /// Ends when the pool was stirred since.
+    pub(super) async fn stirred(&self) {
+        self.stirred.notified().await;
     }
 
     pub(super) fn issued(&self) -> MutexGuard<'_, Issued> {

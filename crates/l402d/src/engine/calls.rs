@@ -24,7 +24,7 @@ pub(super) struct Calls {
 
 /// One turn; the next caller has it when this is dropped.
 pub(super) struct Turn<'a> {
-    _place: SemaphorePermit<'a>,
+    _place: Option<SemaphorePermit<'a>>,
     _turn: SemaphorePermit<'a>,
 }
 
@@ -37,9 +37,18 @@ impl Calls {
         let busy = || Failure::busy("too many requests wait for the Lightning node");
         let place = self.places.try_acquire().map_err(|_| busy())?;
         match timeout(PATIENCE, self.turns.acquire()).await {
-            Ok(Ok(turn)) => Ok(Turn { _place: place, _turn: turn }),
+            Ok(Ok(turn)) => Ok(Turn { _place: Some(place), _turn: turn }),
             // The semaphore is never closed.
             Ok(Err(_)) | Err(_) => Err(busy()),
+        }
+    }
+
+    /// For who takes no place from a client, and has time.
+    pub(super) async fn turn_behind(&self) -> Result<Turn<'_>, Failure> {
+        match self.turns.acquire().await {
+            Ok(turn) => Ok(Turn { _place: None, _turn: turn }),
+            // The semaphore is never closed.
+            Err(_) => Err(Failure::internal("no more calls are made")),
         }
     }
 }

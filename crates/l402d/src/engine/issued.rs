@@ -6,18 +6,18 @@ use std::collections::{HashMap, VecDeque};
 
 use l402::PaymentHash;
 
-use super::INVOICE_EXPIRY_S;
+use super::{INVOICE_EXPIRY_S, pool::AHEAD_EXPIRY_S};
 
 /// Invoices remembered at most: some 20 MB when every one of them is unpaid, 10 minutes of 80 a second. More in a
 /// flood, and the oldest cost a look-up when they are asked for.
 const CAPACITY: usize = 50_000;
-/// How long past its making an entry is of use: until the invoice can't be paid, and a little longer.
-const LIFE_S: u64 = 2 * INVOICE_EXPIRY_S as u64;
+/// How long past its handing out an entry is of use: until the invoice can't be paid, and a little longer.
+const LIFE_S: u64 = (AHEAD_EXPIRY_S + INVOICE_EXPIRY_S) as u64;
 
 #[derive(Default)]
 pub(super) struct Issued {
     entries: HashMap<PaymentHash, Entry>,
-    /// Oldest first. Every invoice lives equally long, so this is the order of expiry too.
+    /// Oldest first.
     order: VecDeque<(PaymentHash, u64)>,
     capacity: Option<usize>,
 }
@@ -123,7 +123,7 @@ mod tests {
         let mut issued = Issued::default();
         issued.add(hash(1), "lnbc1".into(), 700, 10, 100);
         issued.add(hash(2), "lnbc2".into(), 1000, 10, 400);
-        issued.add(hash(3), "lnbc3".into(), 1900, 10, 100 + LIFE_S);
+        issued.add(hash(3), "lnbc3".into(), 2900, 10, 100 + LIFE_S);
         assert_eq!((issued.contains(&hash(1)), issued.contains(&hash(2))), (false, true));
     }
 

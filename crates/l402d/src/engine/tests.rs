@@ -30,7 +30,7 @@ fn with_store(store: Arc<dyn Store>) -> Setup {
 
 impl Setup {
     async fn invoice(&self) -> Result<Ready, Failure> {
-        self.engine.invoice("default", 10_000, "a path".into()).await
+        self.engine.invoice("default", wanted(10_000)).await
     }
 
     async fn look_up(&self, n: u32, request: u32) -> Result<Redeemed, Failure> {
@@ -41,6 +41,10 @@ impl Setup {
         let proof = Proof::Preimage((*preimage(n).expose()).into());
         self.engine.redeem(redemption(n, request, proof, Some(1))).await
     }
+}
+
+fn wanted(amount_msat: u64) -> Wanted {
+    Wanted { amount_msat, description: "a path".into() }
 }
 
 fn redemption(n: u32, request: u32, proof: Proof, limit: Option<u32>) -> Redemption {
@@ -92,7 +96,7 @@ async fn each_error_of_the_wallet_has_its_fault() {
 #[tokio::test(start_paused = true)]
 async fn an_unknown_backend_is_named() {
     let setup = setup();
-    let failure = setup.engine.invoice("other", 1, String::new()).await.unwrap_err();
+    let failure = setup.engine.invoice("other", wanted(1)).await.unwrap_err();
     assert_eq!(failure.fault, Fault::Internal);
     assert!(failure.reason.contains("\"other\"") && failure.reason.contains("default"), "{}", failure.reason);
 }

@@ -22,8 +22,8 @@ use tokio::time::{Instant, timeout_at};
 use tonic::{Code, Response, Status};
 
 use crate::{
-    Asked, Cancelled, Health, Invoice, InvoiceRequest, Lightning, LightningError, Lookup, Network, Reply, Settlement,
-    check_invoice, fit_description,
+    Asked, Cancelled, Health, Invoice, InvoiceRequest, Lightning, LightningError, Lookup, Network, Reply,
+    Settlement, check_invoice, fit_description,
 };
 use link::{Line, Link};
 use status::{Method, is_unknown_invoice, refusal};
