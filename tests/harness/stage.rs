@@ -152,19 +152,6 @@ impl Stage {
         wait::until("each worker's connection to l402d", || (said() >= count).then_some(()));
     }
 
-    /// Waits until l402d has written that at least so many invoices are ready.
-    pub fn wait_for_ready(&self, count: usize) {
-        const WORDS: &str = "invoices are ready";
-        let number = |line: &str| {
-            let field = line.split("ready=").nth(1)?;
-            field.split(|c: char| !c.is_ascii_digit()).next()?.parse::<usize>().ok()
-        };
-        let is_said = |line: &str| line.contains(WORDS) && number(line).is_some_and(|ready| ready >= count);
-        wait::until("ready invoices", || {
-            self.logs().iter().any(|(_, log)| log.lines().any(is_said)).then_some(())
-        });
-    }
-
     /// What is wrong after the scenario's end, whatever it was about. Ends what was left running.
     pub fn faults(&self) -> Vec<String> {
         let mut faults = Vec::new();

@@ -73,7 +73,12 @@ fn goes_and_comes_back(stage: &Stage) {
         assert!(matches!(answer.status, 200 | 503), "{}", answer.status);
         (answer.status == 200).then_some(())
     });
-    nginx.get_paid("/paid/b", &used).challenge();
+    // Not each worker is connected again yet.
+    wait::until("a challenge instead of the used one", || {
+        let answer = nginx.get_paid("/paid/b", &used);
+        assert!(matches!(answer.status, 402 | 503), "{}", answer.status);
+        (answer.status == 402).then_some(())
+    });
     drop(agent);
 }
 

@@ -218,7 +218,10 @@ fn hangs(stage: &Stage) {
 fn payment_outlives_a_failed_look_up(stage: &Stage) {
     let nginx = stage.paid_site("l402_auto_detect_payment on;");
     let challenge = nginx.get("/paid/a").challenge();
+    let before = stage.sim().calls(Method::LookupInvoice);
     nginx.reload(); // l402d's memory of the invoice goes; with nothing pushed it has to look up
+    // As it does once by itself, to see how the node is.
+    stage.sim().wait_for_calls(Method::LookupInvoice, before + 1).expect("the new l402d");
     stage.sim().fault(FaultKind::PushSilent);
     stage.pay(&challenge);
     stage.sim().fault(Fault::refuse(14, "busy").at(Method::LookupInvoice).times(1));

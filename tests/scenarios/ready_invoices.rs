@@ -27,17 +27,28 @@ pub const ALL: &[Scenario] = &[
     Scenario::on_simulator("ready::an_outage_is_logged_once", an_outage_is_logged_once),
 ];
 
-/// Asked for so often, enough is ready for a burst of [`BURST`].
-const ASKED: usize = 60;
+/// Asked for so often at once, enough is ready for a burst of [`BURST`].
+const ASKED: usize = 100;
 
-/// As many as are surely ready, though the demand fades while they are made.
-const BURST: usize = 40;
+/// As many as are surely ready then, though the demand fades on a slow machine.
+const BURST: usize = 20;
 
-/// Asks until there is a pool, and waits until it is full; what was handed out by then.
+/// Invoices that l402d makes ahead at once.
+const AT_ONCE: u64 = 32;
+
+/// Asks the simulator's site for this until there is a pool of [`BURST`] at least; what was handed out meanwhile.
+fn warm_with(stage: &Stage, nginx: &Nginx<'_>, target: &str) -> Vec<Challenge> {
+    let before = stage.sim().calls(Method::AddInvoice);
+    let ask = |_| (0..ASKED / 4).map(|_| nginx.get(target).challenge()).collect::<Vec<_>>();
+    let asked = wait::at_once(4, ask).concat();
+    // The last of them may be on their way.
+    let made = before + (ASKED + BURST) as u64 + AT_ONCE;
+    stage.sim().wait_for_calls(Method::AddInvoice, made).expect("invoices made ahead");
+    asked
+}
+
 fn warm(stage: &Stage, nginx: &Nginx<'_>) -> Vec<Challenge> {
-    let challenges = (0..ASKED).map(|_| nginx.get("/paid/a").challenge()).collect();
-    stage.wait_for_ready(BURST);
-    challenges
+    warm_with(stage, nginx, "/paid/a")
 }
 
 /// Takes a burst from all workers at once.
@@ -129,14 +140,13 @@ fn unused_are_cancelled_at_the_end(stage: &Stage) {
 /// The pool ends with its l402d; what clients were given from it does not.
 fn paid_after_a_reload(stage: &Stage) {
     let nginx = stage.paid_site("");
-    let before = warm(stage, &nginx);
-    let from_pool = burst(&nginx);
+    let before: Vec<_> = (0..3).flat_map(|_| burst(&nginx)).collect();
     let former = nginx.agent(None);
     nginx.reload();
     wait::until("the end of the former l402d", || (!process::alive(former)).then_some(()));
     let after = burst(&nginx);
-    all_differ(before.iter().chain(&from_pool).chain(&after));
-    for challenge in [&from_pool[0], &from_pool[BURST - 1], &after[0]] {
+    all_differ(before.iter().chain(&after));
+    for challenge in [&before[0], &before[3 * BURST - 1], &after[0]] {
         nginx.get_paid("/paid/a", &stage.buy(challenge)).expect(200);
     }
 }
@@ -150,8 +160,7 @@ fn a_varied_price_fills_nothing(stage: &Stage) {
     }
     stage.assert_invoices(200);
     // What is asked for again and again gets one.
-    (0..ASKED).for_each(|_| drop(nginx.get("/paid/a?price=1").challenge()));
-    stage.wait_for_ready(BURST);
+    warm_with(stage, &nginx, "/paid/a?price=1");
     stage.sim().fault(Fault::hang().at(Method::AddInvoice));
     assert_eq!(nginx.get("/paid/a?price=1").challenge().amount_msat(), 1);
 }

@@ -98,10 +98,12 @@ fn client_leaves_during_redemption(stage: &Stage) {
     let sim = stage.sim();
     let nginx = stage.paid_site("l402_auto_detect_payment on;");
     let challenge = nginx.get("/paid/a").challenge();
-    nginx.reload(); // l402d's memory of the invoice goes; with nothing pushed it has to look up
+    let before = sim.calls(Method::LookupInvoice);
+    nginx.reload(); // l402d's memory of the invoice goes; it has to look up
+    // As it does once by itself, to see how the node is.
+    let before = sim.wait_for_calls(Method::LookupInvoice, before + 1).expect("the new l402d");
     sim.fault(FaultKind::PushSilent);
     stage.pay(&challenge);
-    let before = sim.calls(Method::LookupInvoice);
     sim.fault(Fault::hang().at(Method::LookupInvoice).times(1));
     let mut client = nginx.connect();
     client.write(&Request::get("/paid/a").paid(challenge.alone()).bytes()).unwrap();

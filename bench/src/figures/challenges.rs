@@ -1,6 +1,7 @@
 //! Challenges with the simulator behind, against nginx's own `return 402`: bursts that a pool of ready invoices can hold.
 
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use lnsim::Method;
 
@@ -18,7 +19,10 @@ use crate::usage;
 const BURST: usize = 5_000;
 
 /// Longer than the refill of a pool for such a burst takes.
-const REFILL: Duration = Duration::from_secs(8);
+const REFILL: Duration = Duration::from_secs(30);
+
+/// A pool that made nothing for so long is as full as it gets.
+const QUIET: Duration = Duration::from_secs(1);
 
 /// Measures it.
 pub fn measure(stand: &Stand, report: &mut Report) {
@@ -33,7 +37,7 @@ pub fn measure(stand: &Stand, report: &mut Report) {
 
     // The first burst teaches a pool, if there is one, how much is asked for.
     load::run(nginx.address(), 32, ask.clone(), Amount::Requests(BURST));
-    usage::settle(agent, REFILL);
+    refilled(&made);
     let (mut theirs, mut ours, mut helper) = (Side::default(), Side::default(), Side::default());
     let (mut ratios, mut others) = (Samples::default(), 0);
     let mut made_meanwhile = 0;
@@ -46,7 +50,7 @@ pub fn measure(stand: &Stand, report: &mut Report) {
         helper.add(came.with(402), came.elapsed, usage::cpu(agent).saturating_sub(agent_before));
         others += came.other_than(402);
         ratios.push(came.with(402) as f64 / came.elapsed.as_secs_f64() / base);
-        usage::settle(agent, REFILL);
+        refilled(&made);
     }
     let all = (PAIRS * BURST) as u64;
     let from_pool = 100.0 * (1.0 - made_meanwhile.min(all) as f64 / all as f64);
@@ -66,6 +70,20 @@ pub fn measure(stand: &Stand, report: &mut Report) {
     report.note(format!(
         "challenges: of {all} in bursts, {from_pool:.0} % did not need an invoice made during the burst; answers that were no 402: {others}."
     ));
+}
+
+/// Waits until no more invoices are made.
+fn refilled(made: &dyn Fn() -> u64) {
+    let end = Instant::now() + REFILL;
+    let mut before = made();
+    while Instant::now() < end {
+        thread::sleep(QUIET);
+        let now = made();
+        if now == before {
+            return;
+        }
+        before = now;
+    }
 }
 
 fn slice(ask: &[Vec<u8>], to: std::net::SocketAddr, worker: Pid, side: &mut Side) -> Came {

@@ -17,7 +17,10 @@ use tokio::{
         UnixStream,
         unix::{OwnedReadHalf, OwnedWriteHalf},
     },
-    sync::{mpsc, watch},
+    sync::{
+        mpsc::{self, error::TrySendError},
+        watch,
+    },
     task::{AbortHandle, JoinSet},
     time::timeout,
 };
@@ -228,9 +231,20 @@ impl Connection {
             let _ = self.answers.send(busy).await;
             return Ok(());
         }
+        // What needs no waiting needs no task. An answer that the writer can't take now gets one all the same: frames
+        // are read on, a `Cancel` among them.
+        let ready = match question.at_once(id, &self.engine).map(|answer| self.answers.try_send(answer)) {
+            None => None,
+            Some(Err(TrySendError::Full(answer))) => Some(answer),
+            // Once the writer has ended, `run` sees it next.
+            Some(Ok(()) | Err(TrySendError::Closed(_))) => return Ok(()),
+        };
         let (engine, answers, draws) = (self.engine.clone(), self.answers.clone(), question.draws());
         let task = self.tasks.spawn(async move {
-            let answer = question.answer(id, &engine).await;
+            let answer = match ready {
+                Some(answer) => answer,
+                None => question.answer(id, &engine).await,
+            };
             let drew = draws.filter(|_| matches!(answer, FromAgent::Granted { .. }));
             let _ = answers.send(answer).await;
             Done { id, drew }

@@ -242,6 +242,7 @@ impl Pool {
     }
 
     /// How many are ready.
+    #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.ready.len()
     }

@@ -151,13 +151,7 @@ impl Tender {
 
     fn ended(&mut self, made: Made) {
         match made {
-            Made::Well => {
-                self.failures = 0;
-                if self.making.is_empty() && self.to_make.is_empty() && !self.more {
-                    let ready = self.backend.pool().len();
-                    tracing::debug!(backend = self.backend.name, ready, "invoices are ready");
-                }
-            }
+            Made::Well => self.failures = 0,
             Made::Refused => {}
             // The others of the same outage.
             Made::Failed if self.until.is_some() => {}
