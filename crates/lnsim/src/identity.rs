@@ -32,8 +32,17 @@ pub enum IdentityError {
 }
 
 impl Identity {
-    /// A new certificate for `localhost`, 127.0.0.1 and ::1.
+    /// A new certificate for `localhost`, 127.0.0.1 and ::1, as LND makes it.
     pub(crate) fn generate() -> Result<Self, IdentityError> {
+        Self::generate_as(IsCa::Ca(BasicConstraints::Unconstrained))
+    }
+
+    /// The same as a server has it that is no LND: no verifier takes a CA's certificate for a server's.
+    pub(crate) fn generate_for_server() -> Result<Self, IdentityError> {
+        Self::generate_as(IsCa::NoCa)
+    }
+
+    fn generate_as(is_ca: IsCa) -> Result<Self, IdentityError> {
         let key = KeyPair::generate()?;
         let mut params = CertificateParams::new(vec!["localhost".to_owned()])?;
         params.subject_alt_names.push(SanType::IpAddress(IpAddr::V4(Ipv4Addr::LOCALHOST)));
@@ -44,7 +53,7 @@ impl Identity {
         // LND's end before 2050; the beginning is far enough back for any clock.
         params.not_before = rcgen::date_time_ymd(2020, 1, 1);
         params.not_after = rcgen::date_time_ymd(2049, 12, 31);
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.is_ca = is_ca;
         params.key_usages = vec![
             KeyUsagePurpose::KeyEncipherment,
             KeyUsagePurpose::DigitalSignature,

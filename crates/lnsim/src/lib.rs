@@ -3,7 +3,8 @@
 //! For the demonstration, the tests and the benches. [`Sim::start`] gives a node that answers LND's gRPC interface as
 //! LND v0.20 does, over TLS and with macaroons, and whose invoices are genuine signed BOLT11 of regtest. A second node,
 //! the payer, pays them from its balance: by `SendPaymentV2` of the same address (where LND would refuse a payment to
-//! itself) or by [`Sim::pay`]. [`Fault`]s make it misbehave.
+//! itself) or by [`Sim::pay`]. [`Fault`]s make it misbehave. [`Sim::open_nwc`] puts a Nostr Wallet Connect wallet with
+//! its relays before the same ledger.
 //!
 //! The way of a call: `listener` (TCP, TLS) → `front` (macaroon, faults, LND's manner) → `world` (lock, subscribers) →
 //! [`ledger`] (the rules). This crate never depends on the crate `lightning`: a mistake must not be on both sides.
@@ -17,6 +18,7 @@ pub mod ledger;
 mod listener;
 mod messages;
 mod method;
+mod nwc;
 mod permits;
 mod sim;
 mod world;
@@ -25,6 +27,7 @@ pub use fault::{BadFault, Fault, FaultKind};
 pub use identity::IdentityError;
 pub use ledger::{FailureReason, Hash32, Invoice as InvoiceView, LedgerError, State};
 pub use method::{Method, UnknownMethod};
+pub use nwc::{NwcDoor, NwcError, NwcOptions};
 pub use permits::Permit;
 pub use sim::{CallsMissing, PayError, Sim, SimOptions, StartError};
 pub use world::{CreateError, InvoiceSpec};

@@ -62,7 +62,12 @@ impl Port {
         self.address
     }
 
-    fn set(&mut self, mode: Mode) -> io::Result<()> {
+    /// What accepts, while anything does.
+    pub(crate) fn listener(&self) -> Option<&TcpListener> {
+        self.listener.as_ref()
+    }
+
+    pub(crate) fn set(&mut self, mode: Mode) -> io::Result<()> {
         match (mode, &self.listener) {
             (Mode::Closed, _) => self.listener = None,
             (Mode::Open | Mode::Silent, None) => self.listener = Some(listen(self.reserved.local_addr()?)?),
@@ -101,7 +106,7 @@ pub(crate) async fn serve(
                 // Nobody may be waiting any more; then the outcome is of no interest.
                 let _ = done.send(port.set(mode));
             }
-            accepted = accept(port.listener.as_ref()) => match (accepted, mode) {
+            accepted = accept(port.listener()) => match (accepted, mode) {
                 (Ok(stream), Mode::Silent) => ignored.push(stream),
                 (Ok(stream), _) => {
                     tokio::spawn(handshake(stream, tls.clone(), world.clone(), connections.clone()));
@@ -113,7 +118,7 @@ pub(crate) async fn serve(
     }
 }
 
-async fn accept(listener: Option<&TcpListener>) -> io::Result<TcpStream> {
+pub(crate) async fn accept(listener: Option<&TcpListener>) -> io::Result<TcpStream> {
     match listener {
         Some(listener) => listener.accept().await.map(|(stream, _)| stream),
         None => std::future::pending().await,
@@ -154,17 +159,22 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 /// An entry in the list of open connections, for as long as it lives.
-struct Registered {
+pub(crate) struct Registered {
     id: u64,
     world: Arc<World>,
 }
 
 impl Registered {
-    fn new(stream: TcpStream, world: Arc<World>) -> io::Result<(TcpStream, Self)> {
+    pub(crate) fn new(stream: TcpStream, world: Arc<World>) -> io::Result<(TcpStream, Self)> {
         let stream = stream.into_std()?;
         let id = world.connections.add(stream.try_clone()?);
         let registered = Self { id, world };
         Ok((TcpStream::from_std(stream)?, registered))
+    }
+
+    /// By what it can be cut.
+    pub(crate) fn id(&self) -> u64 {
+        self.id
     }
 }
 

@@ -5,7 +5,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -116,7 +116,8 @@ pub struct Sim {
     world: Arc<World>,
     address: SocketAddr,
     dir: PathBuf,
-    modes: mpsc::UnboundedSender<ModeChange>,
+    /// One for each port.
+    modes: Mutex<Vec<mpsc::UnboundedSender<ModeChange>>>,
     /// `Some` until dropped.
     runtime: Option<Runtime>,
     _temporary: Option<TempDir>,
@@ -154,6 +155,7 @@ impl Sim {
         let front = Front { world: world.clone(), oven: Arc::new(oven) };
         runtime.spawn(listener::serve(port, front, TlsAcceptor::from(identity.server), mode_changes));
 
+        let modes = Mutex::new(vec![modes]);
         let sim = Self { world, address, dir, modes, runtime: Some(runtime), _temporary: temporary };
         for fault in options.faults {
             sim.fault(fault);
@@ -268,12 +270,31 @@ impl Sim {
         self.world.calls.wait(method, at_least, WAIT).map_err(missing)
     }
 
-    /// Returns when the change has taken effect. A port that can't be had back is logged.
+    /// The world, for further front doors.
+    pub(crate) fn world(&self) -> Arc<World> {
+        Arc::clone(&self.world)
+    }
+
+    /// Where further front doors run.
+    pub(crate) fn runtime(&self) -> &Runtime {
+        self.runtime.as_ref().expect("it goes with the simulator only")
+    }
+
+    /// Tells a further port of changes of mode.
+    pub(crate) fn modes(&self) -> mpsc::UnboundedReceiver<ModeChange> {
+        let (modes, changes) = mpsc::unbounded_channel();
+        self.modes.lock().unwrap_or_else(PoisonError::into_inner).push(modes);
+        changes
+    }
+
+    /// Returns when the change has taken effect at every port. A port that can't be had back is logged.
     fn set_mode(&self, mode: Mode) {
-        let (done, waiting) = std::sync::mpsc::sync_channel(1);
-        let sent = self.modes.send((mode, done)).is_ok();
-        if sent && let Ok(Err(error)) = waiting.recv() {
-            tracing::error!(%error, address = %self.address, "the port could not be opened again");
+        for modes in self.modes.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            let (done, waiting) = std::sync::mpsc::sync_channel(1);
+            let sent = modes.send((mode, done)).is_ok();
+            if sent && let Ok(Err(error)) = waiting.recv() {
+                tracing::error!(%error, address = %self.address, "a port could not be opened again");
+            }
         }
     }
 }
