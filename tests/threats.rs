@@ -129,8 +129,13 @@ const ALL: &[Threat] = &[
     threat(
         "a preimage taken for a settlement",
         "Where the node is asked, only its word that it settled counts.",
-        &["auto_detect", "auto_detect::settled_later", "auto_detect::cancelled"],
-        "Eclair, NWC and LNURL: LND is the only wallet",
+        &[
+            "auto_detect",
+            "auto_detect::settled_later",
+            "auto_detect::cancelled",
+            "backend::preimage_while_pending",
+        ],
+        "Eclair and LNURL: no such wallets",
     ),
     threat(
         "underpaid or substituted invoice",

@@ -18,7 +18,6 @@ fuzz_target!(|input: &[u8]| {
     match named_backend("main", &pairs, &read) {
         Ok(backend) => {
             let shown = format!("{backend:?}");
-            #[allow(irrefutable_let_patterns, reason = "while there is one kind")]
             let BackendConfig::Lnd(lnd) = backend.config else { return };
             assert!(lnd.address.contains(':') && !lnd.certificate.is_empty());
             let secret = lnd.macaroon.expose();

@@ -79,7 +79,7 @@ fn environment(stage: &Stage) {
     bad_env(stage, "LND_ADDRESS", Some("host:99999"), &["LND_ADDRESS \"host:99999\"", "expected host"]);
     bad_env(stage, "LND_ADDRESS", Some("a b"), &["LND_ADDRESS \"a b\"", "expected host"]);
     bad_env(stage, "LN_CLIENT_TYPE", Some("LNDD"), &["LN_CLIENT_TYPE \"LNDD\"", "expected LND"]);
-    for later in ["CLN", "LNC", "ECLAIR", "LNURL", "NWC", "BOLT12", "cln"] {
+    for later in ["CLN", "LNC", "ECLAIR", "LNURL", "BOLT12", "cln"] {
         let words = ["LN_CLIENT_TYPE", later, "not in this version", "expected LND"];
         bad_env(stage, "LN_CLIENT_TYPE", Some(later), &words);
     }

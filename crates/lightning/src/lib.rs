@@ -11,6 +11,7 @@ pub mod conformance;
 mod error;
 mod invoice;
 pub mod lnd;
+pub mod nwc;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,6 +31,7 @@ pub fn open(settings: &BackendSettings) -> Result<Arc<dyn Lightning>, OpenError>
     let timeout = Duration::from_millis(settings.timeout_ms);
     let wallet = match &settings.config {
         BackendConfig::Lnd(lnd) => lnd::open(lnd, timeout),
+        BackendConfig::Nwc(nwc) => nwc::open(nwc, timeout),
     };
     wallet.map_err(|reason| OpenError { backend: settings.name.clone(), reason })
 }

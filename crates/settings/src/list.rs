@@ -384,7 +384,6 @@ pub static NOT_READ_YET: &[&str] = &[
     "ECLAIR_ADDRESS",
     "ECLAIR_PASSWORD",
     "LNURL_ADDRESS",
-    "NWC_URI",
     "REDIS_URL",
     "REDIS_POOL_SIZE",
     "L402_PREIMAGE_TTL_SECONDS",

@@ -101,6 +101,8 @@ pub enum Kind {
     MacaroonFile,
     /// The path of a file that holds a certificate.
     CertificateFile,
+    /// A connection of Nostr Wallet Connect: secret.
+    NwcUri,
     /// The root key itself: secret.
     RootKey,
     /// The path of a file that holds the root key.
@@ -137,6 +139,9 @@ impl Kind {
             Self::Socks5 => "host:port or socks5://host:port, without a user name",
             Self::MacaroonFile => "the path of a macaroon that LND made, such as invoice.macaroon",
             Self::CertificateFile => "the path of the node's certificate in PEM form, such as LND's tls.cert",
+            Self::NwcUri => {
+                "nostr+walletconnect://, the wallet's key, ?relay=… with wss:// or ws:// and &secret=…, as the wallet shows it"
+            }
             Self::RootKey => "at least 32 characters, such as the output of: openssl rand -hex 32",
             Self::RootKeyFile => {
                 "the path of a file with a key of at least 32 characters in each line, that other users can't read"
@@ -156,7 +161,7 @@ impl Kind {
 
     /// Whether the value itself must never be shown.
     pub const fn is_secret(self) -> bool {
-        matches!(self, Self::RootKey)
+        matches!(self, Self::NwcUri | Self::RootKey)
     }
 }
 

@@ -85,7 +85,6 @@ fn complains(file: &ConfigFile, env: &[(&str, &str)], starts_and_places: &[(&str
 fn lnd_of(backend: &BackendSettings) -> &LndSettings {
     match &backend.config {
         BackendConfig::Lnd(lnd) => lnd,
-        #[allow(unreachable_patterns, reason = "while there is one kind")]
         other => panic!("{other:?}"),
     }
 }

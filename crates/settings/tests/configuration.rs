@@ -90,7 +90,6 @@ fn backend_of(name: &str, config: LndSettings) -> BackendSettings {
 fn lnd_of(backend: &BackendSettings) -> &LndSettings {
     match &backend.config {
         BackendConfig::Lnd(lnd) => lnd,
-        #[allow(unreachable_patterns, reason = "while there is one kind")]
         other => panic!("{other:?}"),
     }
 }
@@ -126,19 +125,16 @@ fn all_that_is_missing_is_named_at_once() {
 
 #[test]
 fn a_type_that_is_not_here_is_never_passed_over() {
-    for later in ["LNC", "CLN", "ECLAIR", "LNURL", "NWC", "BOLT12", "cln"] {
+    for later in ["LNC", "CLN", "ECLAIR", "LNURL", "BOLT12", "cln"] {
         let complaints = default_of(&good_but(&[("LN_CLIENT_TYPE", later)])).unwrap_err();
         let expected = format!(
-            "LN_CLIENT_TYPE \"{later}\" is a known type, but not in this version; expected LND (the only type in this version)"
+            "LN_CLIENT_TYPE \"{later}\" is a known type, but not in this version; expected LND or NWC"
         );
         assert_eq!(complaints, [expected]);
         assert!(named_backend("x", &[("type", later)], &read).is_err());
     }
     let complaints = default_of(&good_but(&[("LN_CLIENT_TYPE", "PHOENIX")])).unwrap_err();
-    assert_eq!(
-        complaints,
-        ["LN_CLIENT_TYPE \"PHOENIX\" is not valid; expected LND (the only type in this version)"]
-    );
+    assert_eq!(complaints, ["LN_CLIENT_TYPE \"PHOENIX\" is not valid; expected LND or NWC"]);
     let complaints = default_of(&good_but(&[("LNC_PAIRING_PHRASE", "abandon ability able")])).unwrap_err();
     assert!(
         complaints[0].contains("means LNC") && complaints[0].contains("not in this version"),
@@ -217,10 +213,7 @@ fn all_that_is_wrong_with_a_block_is_named_at_once() {
         assert!(complaint.starts_with(start), "{complaint}\n{start}");
     }
     let complaints = lines(named_backend::<&str, &str>("main", &[], &read).unwrap_err());
-    assert_eq!(
-        complaints,
-        ["type of l402_backend main is missing; expected LND (the only type in this version)"]
-    );
+    assert_eq!(complaints, ["type of l402_backend main is missing; expected LND or NWC"]);
 }
 
 #[test]
@@ -290,7 +283,7 @@ fn rules_between_settings() {
         text.starts_with("l402 is on and there is no backend to be paid through; expected LN_CLIENT_TYPE")
     );
 
-    let pairs = [("REDIS_URL", "redis://:secret@h"), ("NWC_URI", ""), ("CASHU_ECASH_SUPPORT", "true")];
+    let pairs = [("REDIS_URL", "redis://:secret@h"), ("LNURL_ADDRESS", ""), ("CASHU_ECASH_SUPPORT", "true")];
     let env = env(&pairs);
     assert_eq!(set_but_not_read(&env).collect::<Vec<_>>(), ["REDIS_URL", "CASHU_ECASH_SUPPORT"]);
     assert_eq!(settings::find_directive("l402_realm").unwrap().key, "l402_realm");
@@ -361,6 +354,25 @@ fn secrets_do_not_show() {
     assert!(complaints[0].starts_with("SOCKS5_PROXY is not valid"), "{complaints:?}");
     let complaints = default_of(&good_but(&[("LND_ADDRESS", "https://me:hunter2@h:1")])).unwrap_err();
     assert!(!complaints[0].contains("hunter2"), "{complaints:?}");
+    let uri = "nostr+walletconnect://no?secret=hunter2";
+    let complaints = default_of(&[("LN_CLIENT_TYPE", "nwc"), ("NWC_URI", uri)]).unwrap_err();
+    assert!(
+        complaints[0].starts_with("NWC_URI is not valid; expected nostr+walletconnect://"),
+        "{complaints:?}"
+    );
+    assert!(!complaints[0].contains("hunter2"), "{complaints:?}");
+}
+
+#[test]
+fn a_wallet_connection_survives_the_pipe() {
+    let (wallet, secret) = ("b8".repeat(32), "71".repeat(32));
+    let uri = format!("nostr+walletconnect://{wallet}?relay=wss%3A%2F%2Fa%2Fb&relay=wss://c&secret={secret}");
+    let pairs = [("LN_CLIENT_TYPE", "NWC"), ("NWC_URI", uri.as_str()), ("ROOT_KEY", KEY)];
+    let config = AgentConfig::from_env(&env(&pairs), &read, &read, Flags::default()).unwrap();
+    let BackendConfig::Nwc(nwc) = &config.backends[0].config else { panic!("{config:?}") };
+    assert_eq!((nwc.wallet, nwc.secret.expose()), ([0xb8; 32], &[0x71; 32]));
+    assert_eq!(nwc.relays, ["wss://a/b", "wss://c"]);
+    assert_eq!(AgentConfig::from_pairs(&config.to_pairs()), Ok(config));
 }
 
 fn text() -> impl Strategy<Value = String> {

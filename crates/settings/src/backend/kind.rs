@@ -2,6 +2,7 @@
 //! part of the configuration pipe, and a line in each of the lists here.
 use super::{
     lnd::{self, LndSettings},
+    nwc::{self, NwcSettings},
     source::Source,
 };
 use crate::pairs::Taking;
@@ -13,6 +14,8 @@ use crate::{BACKEND_TIMEOUT, Complaint, LN_CLIENT_TYPE, Setting};
 pub enum BackendKind {
     /// LND over gRPC.
     Lnd,
+    /// Nostr Wallet Connect (NIP-47).
+    Nwc,
 }
 
 /// The settings of one type of backend.
@@ -20,22 +23,25 @@ pub enum BackendKind {
 pub enum BackendConfig {
     /// LND over gRPC.
     Lnd(LndSettings),
+    /// Nostr Wallet Connect (NIP-47).
+    Nwc(NwcSettings),
 }
 
 /// Types that the former module had and this version has not.
-const LATER: &[&str] = &["LNC", "CLN", "ECLAIR", "LNURL", "NWC", "BOLT12"];
+const LATER: &[&str] = &["LNC", "CLN", "ECLAIR", "LNURL", "BOLT12"];
 
 /// What an operator should write as a type; names all of [`BackendKind::ALL`].
-pub(crate) const EXPECTED: &str = "LND (the only type in this version)";
+pub(crate) const EXPECTED: &str = "LND or NWC";
 
 impl BackendKind {
     /// Every kind, in the order of the reference.
-    pub const ALL: &[Self] = &[Self::Lnd];
+    pub const ALL: &[Self] = &[Self::Lnd, Self::Nwc];
 
     /// Its name, as in `LN_CLIENT_TYPE`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Lnd => "LND",
+            Self::Nwc => "NWC",
         }
     }
 
@@ -43,6 +49,7 @@ impl BackendKind {
     pub const fn settings(self) -> &'static [&'static Setting] {
         match self {
             Self::Lnd => lnd::KEYS,
+            Self::Nwc => nwc::KEYS,
         }
     }
 
@@ -88,6 +95,7 @@ impl BackendConfig {
     pub const fn kind(&self) -> BackendKind {
         match self {
             Self::Lnd(_) => BackendKind::Lnd,
+            Self::Nwc(_) => BackendKind::Nwc,
         }
     }
 
@@ -95,6 +103,7 @@ impl BackendConfig {
     pub(super) fn build(kind: BackendKind, source: &mut Source<'_>) -> Option<Self> {
         match kind {
             BackendKind::Lnd => LndSettings::build(source).map(Self::Lnd),
+            BackendKind::Nwc => NwcSettings::build(source).map(Self::Nwc),
         }
     }
 
@@ -102,6 +111,7 @@ impl BackendConfig {
     pub(super) fn write(&self, pair: &mut dyn FnMut(&Setting, &[u8])) {
         match self {
             Self::Lnd(lnd) => lnd.write(pair),
+            Self::Nwc(nwc) => nwc.write(pair),
         }
     }
 
@@ -109,6 +119,7 @@ impl BackendConfig {
     pub(super) fn read(kind: BackendKind, pairs: &mut Taking<'_, '_>) -> Option<Self> {
         match kind {
             BackendKind::Lnd => LndSettings::read(pairs).map(Self::Lnd),
+            BackendKind::Nwc => NwcSettings::read(pairs).map(Self::Nwc),
         }
     }
 }

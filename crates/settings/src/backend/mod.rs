@@ -2,12 +2,14 @@
 mod common;
 mod kind;
 mod lnd;
+mod nwc;
 mod source;
 
 pub use common::*;
 pub(crate) use kind::EXPECTED;
 pub use kind::{BackendConfig, BackendKind};
 pub use lnd::*;
+pub use nwc::*;
 
 use crate::pairs::Taking;
 use crate::{BACKEND, Complaint, DEFAULT_BACKEND, Env, Read, Setting, value};
