@@ -6,6 +6,7 @@ mkdir -p build
 log=build/test.log
 
 scripts/build-lnd.sh
+scripts/build-nwc.sh
 scripts/other-nginx.sh
 status=0
 cargo test --release --workspace --no-fail-fast -- "$@" 2>&1 | tee "$log" || status=$?

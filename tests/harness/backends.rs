@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::nwc::Connected;
 use super::sim::Simulated;
 use super::wallet::Wallet;
 
@@ -14,4 +15,7 @@ pub struct Backend {
 }
 
 /// All of them. The first is the one that scenarios on the simulator run on.
-pub const ALL: &[Backend] = &[Backend { name: "lnsim", start: || Arc::new(Simulated::start()) }];
+pub const ALL: &[Backend] = &[
+    Backend { name: "lnsim", start: || Arc::new(Simulated::start()) },
+    Backend { name: "nwc", start: || Arc::new(Connected::start()) },
+];

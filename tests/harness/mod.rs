@@ -9,6 +9,8 @@ pub mod lnd;
 pub mod macaroon;
 pub mod nginx;
 pub mod node;
+pub mod nwc;
+pub mod nwc_service;
 pub mod process;
 pub mod scenario;
 pub mod sim;

@@ -66,7 +66,11 @@ fn sells_again(nginx: &Nginx<'_>) {
 }
 
 fn classic(stage: &Stage) {
-    let nginx = stage.paid_site("");
+    classic_at(stage, &stage.paid_site(""));
+}
+
+/// [`classic`] at a site that sells `/paid/`.
+pub(super) fn classic_at(stage: &Stage, nginx: &Nginx<'_>) {
     let challenge = nginx.get("/paid/a").challenge();
     let credential = stage.buy(&challenge);
     assert_eq!(nginx.get_paid("/paid/a", &credential).expect(200).text(), content("paid/a"));
@@ -81,7 +85,11 @@ fn auto_detect(stage: &Stage) {
     if is_blind(stage) {
         return;
     }
-    let nginx = stage.paid_site(ON);
+    auto_detect_at(stage, &stage.paid_site(ON));
+}
+
+/// [`auto_detect`] at a site that sells `/paid/` with `l402_auto_detect_payment on`.
+pub(super) fn auto_detect_at(stage: &Stage, nginx: &Nginx<'_>) {
     let challenge = nginx.get("/paid/a").challenge();
     for _ in 0..2 {
         let again = nginx.get_paid("/paid/a", &challenge.alone()).challenge();

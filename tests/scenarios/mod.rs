@@ -15,6 +15,7 @@ mod floods;
 mod lifecycle;
 mod mistakes;
 mod node_faults;
+mod nwc;
 mod phases;
 mod privilege;
 mod races;
@@ -54,6 +55,7 @@ pub fn all() -> Vec<Scenario> {
         rotation::ALL,
         node_faults::ALL,
         backends::ALL,
+        nwc::ALL,
         mistakes::ALL,
         client::ALL,
         conformance::ALL,

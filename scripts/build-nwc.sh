@@ -1,0 +1,29 @@
+#!/bin/sh
+# Installs the real NWC wallet service and relay of the scenarios into .cache/nwc, as tests/peers/nwc/package-lock.json
+# pins them: seconds the first time, nothing when its sources are those of the last time. Without npm, or where npm
+# can't reach its registry, it says so and succeeds: the scenarios then report what they skip.
+set -eu
+
+root=$(cd "$(dirname "$0")/.." && pwd)
+source=$root/tests/peers/nwc
+out=$root/.cache/nwc
+
+if ! command -v npm >/dev/null 2>&1 || ! command -v node >/dev/null 2>&1; then
+    echo "build-nwc: no npm, the scenarios on a real NWC wallet service will be skipped"
+    exit 0
+fi
+
+stamp=$(cd "$source" && { node --version; cat package.json package-lock.json .npmrc rig.mjs; } | sha256sum)
+if [ "$(cat "$out/stamp" 2>/dev/null)" = "$stamp" ]; then
+    exit 0
+fi
+
+mkdir -p "$out"
+rm -f "$out/stamp"
+cp "$source/package.json" "$source/package-lock.json" "$source/.npmrc" "$source/rig.mjs" "$out/"
+cd "$out"
+if ! timeout 300 npm ci --silent; then
+    echo "build-nwc: npm could not install, the scenarios on a real NWC wallet service will be skipped"
+    exit 0
+fi
+printf '%s\n' "$stamp" >stamp
