@@ -22,7 +22,7 @@ const BURST: usize = 5_000;
 const REFILL: Duration = Duration::from_secs(30);
 
 /// A pool that made nothing for so long is as full as it gets.
-const QUIET: Duration = Duration::from_secs(1);
+const QUIET: Duration = Duration::from_secs(2);
 
 /// Measures it.
 pub fn measure(stand: &Stand, report: &mut Report) {

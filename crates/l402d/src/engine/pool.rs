@@ -39,7 +39,7 @@ const LONGEST_DESCRIPTION: usize = 640;
 /// Invoices planned at once: the demand is looked at again after so many.
 const PLANNED: usize = 256;
 /// After an invoice was taken, until another one is made for it: a burst has its end first.
-const CALM: Duration = Duration::from_millis(250);
+const CALM: Duration = Duration::from_secs(1);
 
 /// What an invoice says: all that makes one as good as another.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -241,7 +241,7 @@ async fn what_nobody_got_is_cancelled_at_the_end() {
     let handed_out = shop.invoice().await.unwrap().payment_hash;
     // One more is being made when the end comes.
     shop.wallet.on_create(Act::Later(Duration::from_secs(1), Ok(())));
-    sleep(Duration::from_millis(500)).await;
+    sleep(Duration::from_millis(1500)).await;
     shop.engine.close().await;
     let cancelled: HashSet<_> = shop.wallet.cancelled().into_iter().collect();
     assert_eq!(cancelled.len(), shop.wallet.creates() - 101);
