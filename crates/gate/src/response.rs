@@ -1,7 +1,7 @@
 //! Every answer that is ever given: one total function from how a request ended to its response.
 
+use l402::Msat;
 use l402::challenge::{Challenge, error_header};
-use l402::{Macaroon, Msat};
 
 use crate::judge::{Refusal, Stale};
 use crate::step::Failure;
@@ -68,7 +68,7 @@ pub(crate) enum End<'a> {
 
 /// What the client is asked to pay.
 pub(crate) struct Asked<'a> {
-    pub(crate) macaroon: &'a Macaroon,
+    pub(crate) macaroon_b64: &'a str,
     pub(crate) invoice: &'a str,
     pub(crate) expires_at: u64,
 }
@@ -99,8 +99,7 @@ pub(crate) fn respond(end: End<'_>) -> Response {
 }
 
 fn payment_required(asked: &Asked<'_>, amount: Option<Msat>, detail: &str, outcome: Outcome) -> Response {
-    let macaroon_b64 = asked.macaroon.to_base64();
-    let challenge = Challenge { macaroon_b64: &macaroon_b64, invoice: asked.invoice };
+    let challenge = Challenge { macaroon_b64: asked.macaroon_b64, invoice: asked.invoice };
     let amount = amount.map(|msat| format!(r#""amount_msat":{},"#, msat.0)).unwrap_or_default();
     let facts = format!(r#"{amount}"expires_at":{},"#, asked.expires_at);
     answer(402, "payment_required", detail, &facts, outcome)

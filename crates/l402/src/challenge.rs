@@ -19,7 +19,16 @@ impl Challenge<'_> {
     pub fn header_value(&self) -> String {
         let macaroon = text::quoted(self.macaroon_b64);
         let invoice = text::quoted(self.invoice);
-        format!(r#"L402 macaroon="{macaroon}", invoice="{invoice}", version="0", token="{macaroon}""#)
+        [
+            r#"L402 macaroon=""#,
+            &macaroon,
+            r#"", invoice=""#,
+            &invoice,
+            r#"", version="0", token=""#,
+            &macaroon,
+            "\"",
+        ]
+        .concat()
     }
 }
 

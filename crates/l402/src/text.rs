@@ -1,5 +1,7 @@
 //! Text forms of bytes: hex, and base64 in every spelling that clients send.
 
+use std::borrow::Cow;
+
 use data_encoding::{BASE64, BASE64_NOPAD, HEXLOWER, HEXLOWER_PERMISSIVE};
 
 /// Lower-case hex.
@@ -43,7 +45,12 @@ pub(crate) fn unbase64(text: &[u8]) -> Option<Vec<u8>> {
 
 /// Makes `text` fit for the inside of a quoted string of a header (RFC 9110 §5.6.4): quotes and backslashes
 /// escaped, whatever isn't printable ASCII replaced.
-pub(crate) fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> Cow<'_, str> {
+    // Nearly always base64 or bech32: looked at many bytes at once.
+    let odd = |byte: u8| !(b' '..=b'~').contains(&byte) | (byte == b'"') | (byte == b'\\');
+    if text.bytes().fold(0, |seen, byte| seen | u8::from(odd(byte))) == 0 {
+        return Cow::Borrowed(text);
+    }
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
@@ -55,5 +62,5 @@ pub(crate) fn quoted(text: &str) -> String {
             _ => out.push('?'),
         }
     }
-    out
+    Cow::Owned(out)
 }

@@ -1,5 +1,6 @@
 //! The module's configuration: what was written (`Option`s), and what it comes to once all levels are
 //! merged.
+use std::cell::Cell;
 use std::fmt;
 use std::path::PathBuf;
 use std::ptr::NonNull;
@@ -105,6 +106,8 @@ pub struct LocationConf {
     pub backend: Option<Placed<String>>,
     /// What all of it comes to; `None` where nothing is sold.
     pub offer: Option<Offer>,
+    /// Of a server: is anything sold in it?
+    pub server_sells: Cell<bool>,
 }
 
 /// How a location sells itself.
@@ -261,6 +264,19 @@ pub unsafe fn core_server<'a>(cf: *const ngx_conf_t) -> &'a ngx_http_core_srv_co
     unsafe {
         let index = ngx_http_core_module.ctx_index;
         &*(*(*cf).ctx.cast::<ngx_http_conf_ctx_t>()).srv_conf.add(index).read().cast()
+    }
+}
+
+/// Notes that something is sold in the server being merged.
+///
+/// # Safety
+/// `cf` is what nginx handed to a merge callback of locations.
+pub unsafe fn note_server_sells(cf: *const ngx_conf_t) {
+    // SAFETY: a server's own context holds what `create_location` made for it, at the module's index; it lives as
+    // long as the configuration, and only this flag of it is written while others may refer to it.
+    unsafe {
+        let own = core_server(cf).ctx;
+        (*(*own).loc_conf.add(module_index()).read().cast::<LocationConf>()).server_sells.set(true);
     }
 }
 

@@ -21,7 +21,9 @@ pub unsafe extern "C" fn post_read(r: *mut ngx_http_request_t) -> ngx_int_t {
     guard(nginx::INTERNAL_ERROR, || {
         // SAFETY: nginx hands a phase handler a live request.
         let r = unsafe { Request::new(r) };
-        if r.is_main() && Client::find_or_note(&r).is_err() { nginx::INTERNAL_ERROR } else { nginx::DECLINED }
+        // No location has been looked for yet: this is the server's own configuration. A request stays with its server.
+        let concerned = r.is_main() && r.location_conf().server_sells.get();
+        if concerned && Client::find_or_note(&r).is_err() { nginx::INTERNAL_ERROR } else { nginx::DECLINED }
     })
 }
 

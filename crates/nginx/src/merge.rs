@@ -6,7 +6,7 @@ use gate::Uses;
 use ngx::ffi::{ngx_conf_t, ngx_http_core_loc_conf_t, ngx_http_core_srv_conf_t};
 use settings::{AMOUNT_MSAT_DEFAULT, DEFAULT_BACKEND, DEFAULT_MACAROON_TIMEOUT_S, DEFAULT_MAX_USES};
 
-use crate::conf::{LocationConf, MainConf, Offer, Value, core_location, core_server};
+use crate::conf::{LocationConf, MainConf, Offer, Value, core_location, core_server, note_server_sells};
 use crate::guard::guard;
 use crate::nginx::{self, Level};
 
@@ -55,6 +55,7 @@ pub unsafe extern "C" fn merge_location(
                 }
             }
             if inner_conf.offer.is_some() {
+                note_server_sells(cf);
                 let main = MainConf::of_conf(cf);
                 main.selling.extend(NonNull::new(inner.cast::<LocationConf>()));
                 if core_server(cf).merge_slashes == 0 && !std::mem::replace(&mut main.warned_of_slashes, true)
