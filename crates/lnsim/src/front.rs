@@ -16,16 +16,12 @@ use tokio_stream::{Stream, StreamExt};
 use tonic::{Code, Request, Response, Status, async_trait};
 
 use crate::bolt11;
-use crate::fault::CallFaults;
+use crate::call::{Call, ConnectionId};
 use crate::ledger::{Hash32, LedgerError, Payment, PaymentStatus};
 use crate::messages::{amount, exact_hash, looked_up, rpc_invoice, rpc_payment, signed, spec};
 use crate::method::Method;
 use crate::permits::Oven;
 use crate::world::World;
-
-/// Which connection a call came by.
-#[derive(Clone, Copy)]
-pub(crate) struct ConnectionId(pub(crate) u64);
 
 /// The front door. Cloning it makes another handle of the same.
 #[derive(Clone)]
@@ -37,13 +33,6 @@ pub(crate) struct Front {
 type Answer<T> = Result<Response<T>, Status>;
 type Updates<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
-/// A call that was let in: what will happen to its answer.
-struct Call<'a> {
-    world: &'a World,
-    faults: CallFaults,
-    connection: Option<ConnectionId>,
-}
-
 impl Front {
     /// Lets a call in if its macaroon permits it, and counts it.
     fn enter<T>(&self, request: &Request<T>, method: Method) -> Result<Call<'_>, Status> {
@@ -54,42 +43,20 @@ impl Front {
     fn admit<T>(&self, request: &Request<T>, method: Method) -> Result<Call<'_>, Status> {
         self.oven.check(request.metadata(), method.permission()).map_err(unknown)?;
         let connection = request.extensions().get::<ConnectionId>().copied();
-        Ok(Call { world: &self.world, faults: self.world.faults().at_call(method), connection })
+        Ok(Call::new(&self.world, method, connection))
     }
 }
 
-impl Call<'_> {
-    /// What may happen before the call takes effect.
-    async fn before(&mut self) -> Result<(), Status> {
-        if self.faults.hang {
-            std::future::pending::<()>().await;
-        }
-        if !self.faults.delay.is_zero() {
-            tokio::time::sleep(self.faults.delay).await;
-        }
-        match self.faults.refuse.take() {
-            Some((code, text)) => Err(Status::new(Code::from_i32(code), text)),
-            None => Ok(()),
-        }
-    }
+/// The way of an ordinary call: effect and answer are one.
+async fn answer<T>(mut call: Call<'_>, work: impl FnOnce(&World) -> Result<T, Status>) -> Answer<T> {
+    before(&mut call).await?;
+    let answer = work(call.world)?;
+    call.after().await;
+    Ok(Response::new(answer))
+}
 
-    /// What may happen after it took effect: the connection is cut instead of an answer.
-    async fn after(&self) {
-        if self.faults.drop
-            && let Some(ConnectionId(id)) = self.connection
-        {
-            self.world.connections.cut(id);
-            std::future::pending::<()>().await;
-        }
-    }
-
-    /// The way of an ordinary call: effect and answer are one.
-    async fn answer<T>(mut self, work: impl FnOnce(&World) -> Result<T, Status>) -> Answer<T> {
-        self.before().await?;
-        let answer = work(self.world)?;
-        self.after().await;
-        Ok(Response::new(answer))
-    }
+async fn before(call: &mut Call<'_>) -> Result<(), Status> {
+    call.before().await.map_err(|(code, text)| Status::new(Code::from_i32(code), text))
 }
 
 #[async_trait]
@@ -97,7 +64,7 @@ impl Lightning for Front {
     async fn add_invoice(&self, request: Request<lnrpc::Invoice>) -> Answer<lnrpc::AddInvoiceResponse> {
         let call = self.enter(&request, Method::AddInvoice)?;
         let spec = spec(request.into_inner())?;
-        call.answer(|world| {
+        answer(call, |world| {
             let (invoice, reported_hash) = world.create(spec).map_err(unknown)?;
             Ok(lnrpc::AddInvoiceResponse {
                 r_hash: reported_hash.to_vec(),
@@ -112,7 +79,7 @@ impl Lightning for Front {
     async fn lookup_invoice(&self, request: Request<lnrpc::PaymentHash>) -> Answer<lnrpc::Invoice> {
         let call = self.enter(&request, Method::LookupInvoice)?;
         let hash = looked_up(request.get_ref())?;
-        call.answer(|world| {
+        answer(call, |world| {
             let found = world.with_ledger(|ledger, now| ledger.look_up(&hash, now));
             found.map(rpc_invoice).map_err(|error| Status::not_found(error.to_string()))
         })
@@ -135,7 +102,7 @@ impl Lightning for Front {
         };
         self.world.calls.add(Method::SubscribeInvoices);
         let mut call = admitted?;
-        call.before().await?;
+        before(&mut call).await?;
         call.after().await;
         let first = events.recv().await;
         let events = tokio_stream::iter(first).chain(UnboundedReceiverStream::new(events));
@@ -144,7 +111,7 @@ impl Lightning for Front {
 
     async fn decode_pay_req(&self, request: Request<lnrpc::PayReqString>) -> Answer<lnrpc::PayReq> {
         let call = self.enter(&request, Method::DecodePayReq)?;
-        call.answer(|_| {
+        answer(call, |_| {
             let invoice = bolt11::decode(&request.get_ref().pay_req).map_err(unknown)?;
             let amount_msat = signed(invoice.amount_msat.unwrap_or_default());
             Ok(lnrpc::PayReq {
@@ -169,7 +136,7 @@ impl Lightning for Front {
 
     async fn get_info(&self, request: Request<lnrpc::GetInfoRequest>) -> Answer<lnrpc::GetInfoResponse> {
         let call = self.enter(&request, Method::GetInfo)?;
-        call.answer(|world| {
+        answer(call, |world| {
             Ok(lnrpc::GetInfoResponse {
                 identity_pubkey: HEXLOWER.encode(&world.receiver.public()),
                 alias: "lnsim".to_owned(),
@@ -199,7 +166,7 @@ impl Lightning for Front {
     ) -> Answer<lnrpc::WalletBalanceResponse> {
         // There is no chain: the payer's money is all in its channel.
         let call = self.enter(&request, Method::WalletBalance)?;
-        call.answer(|_| Ok(lnrpc::WalletBalanceResponse::default())).await
+        answer(call, |_| Ok(lnrpc::WalletBalanceResponse::default())).await
     }
 
     async fn list_channels(
@@ -207,7 +174,7 @@ impl Lightning for Front {
         request: Request<lnrpc::ListChannelsRequest>,
     ) -> Answer<lnrpc::ListChannelsResponse> {
         let call = self.enter(&request, Method::ListChannels)?;
-        call.answer(|world| {
+        answer(call, |world| {
             let (balance, received) =
                 world.with_ledger(|ledger, _| (ledger.balance_msat(), ledger.received_msat()));
             let (remote, local) = (signed(balance / 1000), signed(received / 1000));
@@ -248,7 +215,7 @@ impl Invoices for Front {
     async fn cancel_invoice(&self, request: Request<CancelInvoiceMsg>) -> Answer<CancelInvoiceResp> {
         let call = self.enter(&request, Method::CancelInvoice)?;
         let hash = exact_hash(&request.get_ref().payment_hash)?;
-        call.answer(|world| world.cancel(&hash).map(|()| CancelInvoiceResp {}).map_err(unknown)).await
+        answer(call, |world| world.cancel(&hash).map(|()| CancelInvoiceResp {}).map_err(unknown)).await
     }
 }
 
@@ -262,7 +229,7 @@ impl Router for Front {
     ) -> Answer<Self::SendPaymentV2Stream> {
         let mut call = self.enter(&request, Method::SendPaymentV2)?;
         let ask = request.into_inner();
-        call.before().await?;
+        before(&mut call).await?;
         let amount_msat = amount(ask.amt, ask.amt_msat)?;
         let fee_limit_msat = amount(ask.fee_limit_sat, ask.fee_limit_msat)?;
         if ask.payment_request.is_empty() {
@@ -288,7 +255,7 @@ impl Router for Front {
         request: Request<TrackPaymentRequest>,
     ) -> Answer<Self::TrackPaymentV2Stream> {
         let mut call = self.enter(&request, Method::TrackPaymentV2)?;
-        call.before().await?;
+        before(&mut call).await?;
         let hash = exact_hash(&request.get_ref().payment_hash)?;
         let changes = self.world.payment_changes();
         let Some(payment) = self.world.payment(&hash) else {

@@ -11,11 +11,15 @@
 #![forbid(unsafe_code)]
 
 pub mod bolt11;
+mod call;
+mod eclair;
 mod fault;
 mod front;
+mod http;
 mod identity;
 pub mod ledger;
 mod listener;
+mod lnurl;
 mod messages;
 mod method;
 mod nwc;
@@ -23,9 +27,11 @@ mod permits;
 mod sim;
 mod world;
 
+pub use eclair::{EclairEvents, EclairOptions};
 pub use fault::{BadFault, Fault, FaultKind};
 pub use identity::IdentityError;
 pub use ledger::{FailureReason, Hash32, Invoice as InvoiceView, LedgerError, State};
+pub use lnurl::{LnurlOptions, Told};
 pub use method::{Method, UnknownMethod};
 pub use nwc::{NwcDoor, NwcError, NwcOptions};
 pub use permits::Permit;

@@ -19,7 +19,8 @@ use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::transport::Server;
 use tonic::transport::server::Connected;
 
-use crate::front::{ConnectionId, Front};
+use crate::call::ConnectionId;
+use crate::front::Front;
 use crate::world::World;
 
 /// How long a client may take over the TLS handshake.
@@ -79,10 +80,10 @@ impl Port {
 
 /// Serves `front` on `port` until the sender of `modes` is gone.
 pub(crate) async fn serve(
-    mut port: Port,
+    port: Port,
     front: Front,
     tls: TlsAcceptor,
-    mut modes: mpsc::UnboundedReceiver<ModeChange>,
+    modes: mpsc::UnboundedReceiver<ModeChange>,
 ) {
     let world = front.world.clone();
     let (connections, incoming) = mpsc::unbounded_channel::<io::Result<Connection>>();
@@ -93,6 +94,18 @@ pub(crate) async fn serve(
             .add_service(InvoicesServer::new(front))
             .serve_with_incoming(UnboundedReceiverStream::new(incoming)),
     );
+    accept_all(port, modes, |stream| {
+        tokio::spawn(handshake(stream, tls.clone(), world.clone(), connections.clone()));
+    })
+    .await;
+}
+
+/// Hands each connection that comes while `port` is open to `take`, until the sender of `modes` is gone.
+pub(crate) async fn accept_all(
+    mut port: Port,
+    mut modes: mpsc::UnboundedReceiver<ModeChange>,
+    take: impl Fn(TcpStream),
+) {
     let mut mode = Mode::Open;
     // Connections that came while the port was silent; they end with the silence.
     let mut ignored = Vec::new();
@@ -108,9 +121,7 @@ pub(crate) async fn serve(
             }
             accepted = accept(port.listener()) => match (accepted, mode) {
                 (Ok(stream), Mode::Silent) => ignored.push(stream),
-                (Ok(stream), _) => {
-                    tokio::spawn(handshake(stream, tls.clone(), world.clone(), connections.clone()));
-                }
+                (Ok(stream), _) => take(stream),
                 // Out of file descriptors, or a client that left at once: the next one may fare better.
                 (Err(error), _) => tracing::warn!(%error, "a connection could not be accepted"),
             },
@@ -160,7 +171,7 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 
 /// An entry in the list of open connections, for as long as it lives.
 pub(crate) struct Registered {
-    id: u64,
+    pub(crate) id: u64,
     world: Arc<World>,
 }
 

@@ -14,11 +14,14 @@ use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
 
 use crate::bolt11::NodeKey;
+use crate::eclair::{Eclair, EclairOptions};
 use crate::fault::{Fault, FaultKind};
 use crate::front::Front;
+use crate::http;
 use crate::identity::{Identity, IdentityError};
 use crate::ledger::{FailureReason, Hash32, Invoice, LedgerError, PaymentStatus};
 use crate::listener::{self, Mode, ModeChange, Port};
+use crate::lnurl::{Lnurl, LnurlOptions};
 use crate::method::Method;
 use crate::permits::{Oven, Permit};
 use crate::world::{CreateError, InvoiceSpec, World, random};
@@ -183,6 +186,26 @@ impl Sim {
         self.dir.join(NETWORK_DIR).join(permit.file_name())
     }
 
+    /// Opens Eclair's front door on `listen` (port 0 is any free one); it stays open as long as the simulator runs.
+    ///
+    /// # Errors
+    /// The address can't be had.
+    pub fn open_eclair(&self, listen: SocketAddr, options: EclairOptions) -> Result<SocketAddr, StartError> {
+        let door = Eclair::new(self.world.clone(), options);
+        let world = self.world.clone();
+        self.open(listen, |port, modes| http::serve(port, modes, world, Arc::new(door)))
+    }
+
+    /// Opens an LNURL server on `listen` (port 0 is any free one); it stays open as long as the simulator runs.
+    ///
+    /// # Errors
+    /// The address can't be had.
+    pub fn open_lnurl(&self, listen: SocketAddr, options: LnurlOptions) -> Result<SocketAddr, StartError> {
+        let door = Lnurl::new(self.world.clone(), options);
+        let world = self.world.clone();
+        self.open(listen, |port, modes| http::serve(port, modes, world, Arc::new(door)))
+    }
+
     /// Makes an invoice, as `AddInvoice` does, faults included.
     pub fn create(&self, spec: InvoiceSpec) -> Result<Invoice, CreateError> {
         self.world.create(spec).map(|(invoice, _)| invoice)
@@ -268,6 +291,24 @@ impl Sim {
     pub fn wait_for_calls(&self, method: Method, at_least: u64) -> Result<u64, CallsMissing> {
         let missing = |count| CallsMissing { method, count, wanted: at_least };
         self.world.calls.wait(method, at_least, WAIT).map_err(missing)
+    }
+
+    /// Opens another front door on `listen`: `serve` gets its port and the changes of its mode.
+    fn open<F>(
+        &self,
+        listen: SocketAddr,
+        serve: impl FnOnce(Port, mpsc::UnboundedReceiver<ModeChange>) -> F,
+    ) -> Result<SocketAddr, StartError>
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let port = {
+            let _guard = self.runtime().enter();
+            Port::bind(listen).map_err(|source| StartError::Listen { address: listen, source })?
+        };
+        let address = port.address();
+        self.runtime().spawn(serve(port, self.modes()));
+        Ok(address)
     }
 
     /// The world, for further front doors.
