@@ -13,7 +13,7 @@ use std::{future::Future, sync::Arc};
 
 use tokio::task::JoinSet;
 
-use crate::{Claim, Claimed, Hash, RequestId, Settled, Store, StoreError};
+use crate::{Claim, Claimed, Hash, Notes, RequestId, Settled, Store, StoreError};
 
 /// Runs every check, each on a store of its own.
 ///
@@ -32,6 +32,23 @@ pub async fn check<F: Future<Output = Arc<dyn Store>>>(fresh: impl Fn() -> F) {
     parallel_copies_get_one_grant(fresh().await).await;
     parallel_resends_draw_once(fresh().await).await;
     a_dropped_call_is_carried_out_or_not_but_counted(&*fresh().await).await;
+}
+
+/// What every [`Notes`] keeps.
+///
+/// # Panics
+/// When a check fails: that is how it says so.
+pub async fn check_notes(notes: &dyn Notes) {
+    let get = async |n| notes.note_get(hash(n)).await.expect("the store answers");
+    let put =
+        async |n, text: &str| notes.note_put(hash(n), text.to_owned()).await.expect("the store answers");
+    assert_eq!(get(1).await, None);
+    put(1, "one, \u{e9}\n\"").await;
+    put(2, "").await;
+    put(1, "another").await;
+    assert_eq!(get(1).await.as_deref(), Some("one, \u{e9}\n\""), "the first one stays");
+    assert_eq!(get(2).await.as_deref(), Some(""));
+    assert_eq!(get(3).await, None);
 }
 
 fn hash(n: u8) -> Hash {

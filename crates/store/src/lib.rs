@@ -19,9 +19,11 @@
 
 pub mod conformance;
 mod model;
+mod notes;
 mod sqlite;
 
 pub use model::Model;
+pub use notes::{KEEP_NOTES, MAX_NOTES, Notes};
 pub use sqlite::{OpenError, Options, SqliteStore};
 
 use std::{fmt, future::Future, pin::Pin, time::Duration};

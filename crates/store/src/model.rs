@@ -6,7 +6,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use crate::{BoxFuture, Claim, Claimed, Hash, RequestId, Settled, Store, StoreError};
+use crate::{BoxFuture, Claim, Claimed, Hash, Notes, RequestId, Settled, Store, StoreError};
 
 /// A store in memory: what the others are compared with, and what tests of the engine run on.
 #[derive(Default)]
@@ -20,6 +20,7 @@ struct State {
     /// `None`: released.
     requests: HashMap<RequestId, Option<(Claim, u32)>>,
     settled: HashMap<Hash, Settled>,
+    notes: HashMap<Hash, String>,
 }
 
 impl Model {
@@ -86,5 +87,18 @@ impl Store for Model {
             state.settle(payment_hash, settled);
             Ok(())
         })
+    }
+}
+
+impl Notes for Model {
+    fn note_put(&self, payment_hash: Hash, note: String) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.with(|state| {
+            state.notes.entry(payment_hash).or_insert(note);
+            Ok(())
+        })
+    }
+
+    fn note_get(&self, payment_hash: Hash) -> BoxFuture<'_, Result<Option<String>, StoreError>> {
+        self.with(|state| Ok(state.notes.get(&payment_hash).cloned()))
     }
 }

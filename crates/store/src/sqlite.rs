@@ -15,7 +15,10 @@ use tokio::sync::{mpsc, oneshot};
 
 pub use open::OpenError;
 
-use crate::{BoxFuture, Claim, Claimed, Hash, KEEP_REQUESTS, RequestId, Settled, Store, StoreError};
+use crate::{
+    BoxFuture, Claim, Claimed, Hash, KEEP_NOTES, KEEP_REQUESTS, MAX_NOTES, Notes, RequestId, Settled, Store,
+    StoreError,
+};
 
 /// Jobs that may wait for the thread; beyond it a caller waits for room. More than l402d ever has in flight.
 const QUEUE: usize = 4096;
@@ -126,11 +129,33 @@ impl Store for SqliteStore {
     }
 }
 
+impl Notes for SqliteStore {
+    fn note_put(&self, payment_hash: Hash, note: String) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(async move {
+            match self.ask(Op::NotePut(payment_hash, note)).await? {
+                Outcome::Recorded => Ok(()),
+                other => Err(other.unexpected()),
+            }
+        })
+    }
+
+    fn note_get(&self, payment_hash: Hash) -> BoxFuture<'_, Result<Option<String>, StoreError>> {
+        Box::pin(async move {
+            match self.ask(Op::NoteGet(payment_hash)).await? {
+                Outcome::Note(note) => Ok(note),
+                other => Err(other.unexpected()),
+            }
+        })
+    }
+}
+
 enum Op {
     Claim(Claim),
     Release(RequestId),
     SettledGet(Hash),
     SettledPut(Hash, Settled),
+    NotePut(Hash, String),
+    NoteGet(Hash),
 }
 
 enum Outcome {
@@ -138,6 +163,7 @@ enum Outcome {
     RequestReused,
     Released(bool),
     Settled(Option<Settled>),
+    Note(Option<String>),
     Recorded,
 }
 
@@ -168,7 +194,7 @@ impl Writer {
 
     /// All jobs of the batch, or none: after an error nothing was changed.
     fn commit(&mut self, batch: &[Job]) -> rusqlite::Result<Vec<Outcome>> {
-        if batch.iter().all(|job| matches!(job.op, Op::SettledGet(_))) {
+        if batch.iter().all(|job| matches!(job.op, Op::SettledGet(_) | Op::NoteGet(_))) {
             return batch.iter().map(|job| job.op.read(&self.connection)).collect();
         }
         let now = sql::unix_now();
@@ -207,14 +233,22 @@ impl Op {
                 sql::settled_put(tx, hash, settled)?;
                 Ok(Outcome::Recorded)
             }
-            Op::SettledGet(_) => self.read(tx),
+            Op::NotePut(hash, note) => {
+                sql::note_put(tx, hash, note, now)?;
+                sql::prune_notes(tx, now.saturating_sub(KEEP_NOTES.as_secs()), MAX_NOTES)?;
+                Ok(Outcome::Recorded)
+            }
+            Op::SettledGet(_) | Op::NoteGet(_) => self.read(tx),
         }
     }
 
     fn read(&self, connection: &Connection) -> rusqlite::Result<Outcome> {
         match self {
             Op::SettledGet(hash) => sql::settled_get(connection, hash).map(Outcome::Settled),
-            Op::Claim(_) | Op::Release(_) | Op::SettledPut(..) => Err(rusqlite::Error::InvalidQuery),
+            Op::NoteGet(hash) => sql::note_get(connection, hash).map(Outcome::Note),
+            Op::Claim(_) | Op::Release(_) | Op::SettledPut(..) | Op::NotePut(..) => {
+                Err(rusqlite::Error::InvalidQuery)
+            }
         }
     }
 }

@@ -13,7 +13,7 @@ use std::{
 };
 
 use proptest::prelude::*;
-use store::{Claim, Claimed, Model, OpenError, Options, Settled, SqliteStore, Store, conformance};
+use store::{Claim, Claimed, Model, Notes, OpenError, Options, Settled, SqliteStore, Store, conformance};
 use tempfile::TempDir;
 use tokio::{runtime::Runtime, task::JoinSet};
 
@@ -34,6 +34,31 @@ async fn passes_the_conformance_suite() {
         Arc::new(SqliteStore::open(&dir.path().join(name)).unwrap()) as Arc<dyn Store>
     })
     .await;
+}
+
+#[tokio::test]
+async fn notes_are_kept_over_a_reopening() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("l402.db");
+    conformance::check_notes(&SqliteStore::open(&path).unwrap()).await;
+    conformance::check_notes(&Model::new()).await;
+    let again = SqliteStore::open(&path).unwrap();
+    assert!(again.note_get([1; 32]).await.unwrap().is_some_and(|note| note.starts_with("one")));
+}
+
+/// A database as the first version made it gets what is new, and keeps what it has.
+#[tokio::test]
+async fn a_database_of_the_first_version_is_brought_up_to_date() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("l402.db");
+    let settled = Settled { preimage: None, received_msat: 7, at: 1 };
+    SqliteStore::open(&path).unwrap().settled_put([1; 32], settled.clone()).await.unwrap();
+    let old = rusqlite::Connection::open(&path).unwrap();
+    old.execute_batch("DROP TABLE note; PRAGMA user_version = 1").unwrap();
+    drop(old);
+    let store = SqliteStore::open(&path).unwrap();
+    assert_eq!(store.settled_get([1; 32]).await.unwrap(), Some(settled));
+    conformance::check_notes(&store).await;
 }
 
 #[tokio::test]

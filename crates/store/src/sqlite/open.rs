@@ -13,7 +13,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 /// "l402" in the file's header (`PRAGMA application_id`): another program's database is not touched.
 const APPLICATION_ID: i32 = i32::from_be_bytes(*b"l402");
 /// The schema below (`PRAGMA user_version`).
-const SCHEMA_VERSION: i32 = 1;
+const SCHEMA_VERSION: i32 = 2;
 
 /// `payment` and `settled` are kept for ever; `request` is pruned by `at`.
 const SCHEMA: &str = "
@@ -35,6 +35,17 @@ const SCHEMA: &str = "
         received_msat INTEGER NOT NULL,
         at INTEGER NOT NULL           -- Unix seconds
     ) STRICT, WITHOUT ROWID;
+";
+
+/// What version 2 adds. Notes are pruned by `at`, and by `number`, which counts up.
+pub(super) const NOTES: &str = "
+    CREATE TABLE note (
+        number INTEGER NOT NULL PRIMARY KEY,
+        hash BLOB NOT NULL UNIQUE,
+        at INTEGER NOT NULL,          -- Unix seconds
+        text TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX note_by_age ON note (at);
 ";
 
 /// Why a store could not be opened: all of them the operator's to mend.
@@ -165,6 +176,11 @@ fn migrate(connection: &mut Connection, path: &Path) -> Result<(), OpenError> {
     if version == 0 {
         tx.execute_batch(SCHEMA).map_err(sqlite)?;
         tx.pragma_update(None, "application_id", APPLICATION_ID).map_err(sqlite)?;
+    }
+    if version < 2 {
+        tx.execute_batch(NOTES).map_err(sqlite)?;
+    }
+    if version < SCHEMA_VERSION {
         tx.pragma_update(None, "user_version", SCHEMA_VERSION).map_err(sqlite)?;
     }
     tx.commit().map_err(sqlite)

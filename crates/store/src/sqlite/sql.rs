@@ -94,3 +94,51 @@ pub(super) fn settled_put(tx: &Transaction<'_>, hash: &Hash, settled: &Settled) 
     .execute(params![hash, settled.preimage, received_msat, settled.at])?;
     Ok(())
 }
+
+pub(super) fn note_get(connection: &Connection, hash: &Hash) -> rusqlite::Result<Option<String>> {
+    connection
+        .prepare_cached("SELECT text FROM note WHERE hash = ?")?
+        .query_row([hash], |row| row.get(0))
+        .optional()
+}
+
+pub(super) fn note_put(tx: &Transaction<'_>, hash: &Hash, text: &str, now: u64) -> rusqlite::Result<()> {
+    tx.prepare_cached("INSERT INTO note (hash, at, text) VALUES (?, ?, ?) ON CONFLICT (hash) DO NOTHING")?
+        .execute(params![hash, now, text])?;
+    Ok(())
+}
+
+/// Forgets up to two notes that are older than `before` (Unix seconds), and those that the newest `most` leave no room for.
+pub(super) fn prune_notes(tx: &Transaction<'_>, before: u64, most: u64) -> rusqlite::Result<()> {
+    tx.prepare_cached(
+        "DELETE FROM note WHERE number IN (SELECT number FROM note WHERE at < ? ORDER BY at LIMIT 2)
+         OR number <= (SELECT max(number) FROM note) - ?",
+    )?
+    .execute(params![before, most])?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn old_notes_and_the_many_make_room() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch(super::super::open::NOTES).unwrap();
+        let tx = connection.transaction().unwrap();
+        let left = |tx: &Transaction<'_>| -> Vec<u8> {
+            (1..=6).filter(|n| note_get(tx, &[*n; 32]).unwrap().is_some()).collect()
+        };
+        for n in 1..=6 {
+            note_put(&tx, &[n; 32], "x", 100 * u64::from(n)).unwrap();
+        }
+        prune_notes(&tx, 100, 100).unwrap();
+        assert_eq!(left(&tx), [1, 2, 3, 4, 5, 6]);
+        prune_notes(&tx, 250, 100).unwrap();
+        assert_eq!(left(&tx), [3, 4, 5, 6]);
+        prune_notes(&tx, 0, 3).unwrap();
+        assert_eq!(left(&tx), [4, 5, 6]);
+    }
+}
