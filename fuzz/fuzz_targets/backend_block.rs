@@ -18,11 +18,20 @@ fuzz_target!(|input: &[u8]| {
     match named_backend("main", &pairs, &read) {
         Ok(backend) => {
             let shown = format!("{backend:?}");
-            let BackendConfig::Lnd(lnd) = backend.config else { return };
-            assert!(lnd.address.contains(':') && !lnd.certificate.is_empty());
-            let secret = lnd.macaroon.expose();
-            assert!(secret.starts_with(&[2]) && secret.len() >= 35);
-            assert!(!shown.contains(&format!("{secret:?}")), "{shown}");
+            match backend.config {
+                BackendConfig::Lnd(lnd) => {
+                    assert!(lnd.address.contains(':') && !lnd.certificate.is_empty());
+                    let secret = lnd.macaroon.expose();
+                    assert!(secret.starts_with(&[2]) && secret.len() >= 35);
+                    assert!(!shown.contains(&format!("{secret:?}")), "{shown}");
+                }
+                BackendConfig::Eclair(eclair) => {
+                    assert!(eclair.address.starts_with("http"));
+                    assert!(!eclair.password.expose().is_empty() && shown.contains("[redacted]"));
+                }
+                BackendConfig::Lnurl(lnurl) => assert!(lnurl.address.contains('@')),
+                _ => {}
+            }
         }
         Err(complaints) => {
             assert!(!complaints.is_empty());

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::nwc::Connected;
+use super::remote::{Eclair, Lnurl};
 use super::sim::Simulated;
 use super::wallet::Wallet;
 
@@ -17,5 +18,8 @@ pub struct Backend {
 /// All of them. The first is the one that scenarios on the simulator run on.
 pub const ALL: &[Backend] = &[
     Backend { name: "lnsim", start: || Arc::new(Simulated::start()) },
+    Backend { name: "eclair", start: || Arc::new(Eclair::start()) },
+    Backend { name: "lnurl", start: || Arc::new(Lnurl::start(true)) },
+    Backend { name: "lnurl-blind", start: || Arc::new(Lnurl::start(false)) },
     Backend { name: "nwc", start: || Arc::new(Connected::start()) },
 ];

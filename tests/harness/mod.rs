@@ -12,6 +12,7 @@ pub mod node;
 pub mod nwc;
 pub mod nwc_service;
 pub mod process;
+pub mod remote;
 pub mod scenario;
 pub mod sim;
 pub mod site;

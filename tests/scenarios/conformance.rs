@@ -1,6 +1,7 @@
 //! The conformance suite of wallets, run by the code that l402d uses against the very node that the scenarios use.
 
 use std::pin::Pin;
+use std::sync::Arc;
 
 use data_encoding::HEXLOWER;
 use l402::PaymentHash;
@@ -31,6 +32,19 @@ impl World for Outside<'_> {
     }
 }
 
+/// An LND has nothing to note down.
+struct NoNotes;
+
+impl lightning::Notes for NoNotes {
+    fn keep(&self, _: PaymentHash, _: String) -> lightning::Reply<'_, ()> {
+        unreachable!("an LND has nothing to note down")
+    }
+
+    fn find(&self, _: PaymentHash) -> lightning::Reply<'_, Option<String>> {
+        unreachable!("an LND has nothing to find again")
+    }
+}
+
 fn lightning(stage: &Stage) {
     let node = stage.node();
     let (address, text) = (node.address().to_string(), |path: std::path::PathBuf| path.display().to_string());
@@ -42,8 +56,9 @@ fn lightning(stage: &Stage) {
     ];
     let backend = settings::named_backend("node", &pairs, &|path| std::fs::read(path)).expect("settings");
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let notes: Arc<dyn lightning::Notes> = Arc::new(NoNotes);
     runtime.block_on(async {
-        let wallet = lightning::open(&backend).expect("a wallet");
+        let wallet = lightning::open(&backend, &notes).expect("a wallet");
         conformance::all(wallet.as_ref(), &Outside(node)).await;
     });
 }

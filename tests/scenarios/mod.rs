@@ -13,6 +13,7 @@ mod external_agent;
 mod external_toml;
 mod floods;
 mod lifecycle;
+mod lightning_address;
 mod mistakes;
 mod node_faults;
 mod nwc;
@@ -55,6 +56,7 @@ pub fn all() -> Vec<Scenario> {
         rotation::ALL,
         node_faults::ALL,
         backends::ALL,
+        lightning_address::ALL,
         nwc::ALL,
         mistakes::ALL,
         client::ALL,

@@ -18,6 +18,7 @@ pub mod engine;
 mod keys;
 mod lifeline;
 mod log;
+mod notes;
 mod place;
 mod reload;
 mod run;

@@ -29,6 +29,7 @@ use crate::{
     keys,
     lifeline::{self, Lifeline},
     log,
+    notes::Notes,
     place::{self, Generation},
     reload::{self, Origin},
     server, systemd,
@@ -142,8 +143,10 @@ fn in_lines(complaints: Vec<Complaint>) -> Failed {
 fn check(config: &AgentConfig) -> Result<(), Failed> {
     let runtime = runtime()?;
     let _inside = runtime.enter();
+    // Nothing is asked of a wallet here, so it has nothing to note down.
+    let notes: Arc<dyn lightning::Notes> = Arc::new(Notes(Arc::new(store::Model::new())));
     for backend in &config.backends {
-        lightning::open(backend)?;
+        lightning::open(backend, &notes)?;
     }
     let backends: Vec<_> = config.backends.iter().map(|backend| backend.name.as_str()).collect();
     writeln!(
@@ -162,9 +165,10 @@ async fn serve(config: AgentConfig, tied: Tied) -> Result<(), Failed> {
     let log = log::start(config.log_file.as_deref(), &config.log)?;
     let keys = keys::root_keys(&config.root_keys, &config.state_dir)?;
     let store = Arc::new(SqliteStore::open(&config.state_dir.join(DATABASE))?);
+    let notes: Arc<dyn lightning::Notes> = Arc::new(Notes(store.clone()));
     let mut wallets = Vec::new();
     for backend in &config.backends {
-        wallets.push((backend.name.clone(), lightning::open(backend)?));
+        wallets.push((backend.name.clone(), lightning::open(backend, &notes)?));
     }
     let stopped = stopped()?;
     let (ring, told) = watch::channel(keys::to_frames(&keys));

@@ -31,8 +31,8 @@ pub trait Lightning: Send + Sync {
     }
 
     /// Settlements from now on, as the wallet pushes them. The subscription is renewed after every loss, and resumes
-    /// behind the last settlement that was delivered; what settled before the first one was delivered may be missed
-    /// during an outage, so [`Lightning::look_up`] stays the fall-back. The same settlement may come twice. It ends
+    /// behind the last settlement that was delivered where the wallet can do that; what else settled during an outage may
+    /// be missed, so [`Lightning::look_up`] stays the fall-back. The same settlement may come twice. It ends
     /// when the receiver is dropped. A wallet that can't push never sends anything.
     fn settlements(&self) -> mpsc::Receiver<Settlement>;
 

@@ -13,6 +13,9 @@ const MAX_DESCRIPTION_BYTES: usize = 639;
 /// How far the node's clock may be from ours. More, and an invoice could be dead to the payer and alive to us.
 const MAX_SKEW: Duration = Duration::from_secs(300);
 
+/// The least time that an invoice must be payable where its wallet chooses its life, seconds: to scan a code and pay.
+const LEAST_LIFE_S: u64 = 60;
+
 /// What an invoice has to say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Asked<'a> {
@@ -90,27 +93,15 @@ pub struct Checked {
 /// Checks signature, payment hash, amount, network, description, life and clock of `bolt11` against `asked`; `now` is
 /// Unix seconds. What does not match is [`LightningError::Wrong`], with both values.
 pub fn check_invoice(bolt11: &str, asked: &Asked<'_>, now: u64) -> Result<Checked, LightningError> {
-    let invoice: Bolt11Invoice = bolt11.parse().map_err(|error: ParseOrSemanticError| {
-        LightningError::Wrong(format!("an invoice that can't be read: {error}"))
-    })?;
+    let invoice = parse(bolt11)?;
 
     let hash = PaymentHash(*invoice.payment_hash().as_ref());
     ensure(hash == asked.payment_hash, || {
         format!("an invoice for the payment hash {hash}, not {}", asked.payment_hash)
     })?;
 
-    let amount = invoice.amount_milli_satoshis();
-    ensure(amount == Some(asked.amount.0), || match amount {
-        Some(msat) => format!("an invoice over {}, not {}", Msat(msat), asked.amount),
-        None => format!("an invoice without an amount, not over {}", asked.amount),
-    })?;
-
-    let network = Network::of(&invoice);
-    if let Some(expected) = asked.network {
-        ensure(network == expected, || {
-            format!("an invoice on {}, but the node is on {}", network.name(), expected.name())
-        })?;
-    }
+    check_amount(&invoice, asked.amount)?;
+    let network = check_network(&invoice, asked.network)?;
 
     let described = match invoice.description() {
         Bolt11InvoiceDescriptionRef::Direct(text) => text.as_inner().0 == asked.description,
@@ -131,6 +122,68 @@ pub fn check_invoice(bolt11: &str, asked: &Asked<'_>, now: u64) -> Result<Checke
     Ok(Checked { expires_at: made.saturating_add(life).as_secs(), network })
 }
 
+/// What an invoice has to say whose description is kept elsewhere, and whose life is the wallet's to choose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct AskedByHash {
+    /// The price.
+    pub amount: Msat,
+    /// SHA-256 of the description.
+    pub description_hash: [u8; 32],
+    /// The network, as far as it is known by now.
+    pub network: Option<Network>,
+}
+
+/// As [`check_invoice`], for a wallet that tells the payment hash by the invoice only. The invoice has to be payable for a
+/// minute at least.
+pub(crate) fn check_described_by_hash(
+    bolt11: &str,
+    asked: &AskedByHash,
+    now: u64,
+) -> Result<(PaymentHash, Checked), LightningError> {
+    let invoice = parse(bolt11)?;
+    check_amount(&invoice, asked.amount)?;
+    let network = check_network(&invoice, asked.network)?;
+    let described = match invoice.description() {
+        Bolt11InvoiceDescriptionRef::Direct(_) => false,
+        Bolt11InvoiceDescriptionRef::Hash(hash) => hash.0[..] == asked.description_hash,
+    };
+    ensure(described, || "an invoice with another description hash than its metadata's".to_owned())?;
+    let (made, life) = (invoice.duration_since_epoch(), invoice.expiry_time());
+    let expires_at = made.saturating_add(life).as_secs();
+    ensure(made.as_secs() <= now.saturating_add(MAX_SKEW.as_secs()), || {
+        format!("an invoice made at {} by its clock; ours says {now}: set the clocks", made.as_secs())
+    })?;
+    ensure(expires_at >= now.saturating_add(LEAST_LIFE_S), || {
+        format!("an invoice that expires at {expires_at}, and it is {now}")
+    })?;
+    let hash = PaymentHash(*invoice.payment_hash().as_ref());
+    Ok((hash, Checked { expires_at, network }))
+}
+
+/// What an invoice says, as far as it matters to a look-up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Told {
+    /// Its payment hash.
+    pub payment_hash: PaymentHash,
+    /// Its amount; `None` leaves it to the payer.
+    pub amount: Option<Msat>,
+    /// When it expires, Unix seconds.
+    pub expires_at: u64,
+}
+
+/// Reads an invoice that a wallet shows again.
+///
+/// # Errors
+/// [`LightningError::Wrong`]: it is none.
+pub(crate) fn told(bolt11: &str) -> Result<Told, LightningError> {
+    let invoice = parse(bolt11)?;
+    Ok(Told {
+        payment_hash: PaymentHash(*invoice.payment_hash().as_ref()),
+        amount: invoice.amount_milli_satoshis().map(Msat),
+        expires_at: invoice.duration_since_epoch().saturating_add(invoice.expiry_time()).as_secs(),
+    })
+}
+
 /// The description as an invoice can hold it: its first 639 bytes, cut at a character.
 pub fn fit_description(text: &str) -> &str {
     if text.len() <= MAX_DESCRIPTION_BYTES {
@@ -138,6 +191,35 @@ pub fn fit_description(text: &str) -> &str {
     }
     let cut = (0..=MAX_DESCRIPTION_BYTES).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
     &text[..cut]
+}
+
+fn check_amount(invoice: &Bolt11Invoice, asked: Msat) -> Result<(), LightningError> {
+    let amount = invoice.amount_milli_satoshis();
+    ensure(amount == Some(asked.0), || match amount {
+        Some(msat) if msat == asked.0 / 1000 * 1000 || msat == asked.0.div_ceil(1000) * 1000 => format!(
+            "an invoice over {}, not {asked}: this wallet deals in whole satoshis, so the price has to be a multiple of \
+             1000 msat",
+            Msat(msat)
+        ),
+        Some(msat) => format!("an invoice over {}, not {asked}", Msat(msat)),
+        None => format!("an invoice without an amount, not over {asked}"),
+    })
+}
+
+fn check_network(invoice: &Bolt11Invoice, asked: Option<Network>) -> Result<Network, LightningError> {
+    let network = Network::of(invoice);
+    if let Some(expected) = asked {
+        ensure(network == expected, || {
+            format!("an invoice on {}, but the node is on {}", network.name(), expected.name())
+        })?;
+    }
+    Ok(network)
+}
+
+fn parse(bolt11: &str) -> Result<Bolt11Invoice, LightningError> {
+    bolt11.parse().map_err(|error: ParseOrSemanticError| {
+        LightningError::Wrong(format!("an invoice that can't be read: {error}"))
+    })
 }
 
 fn ensure(holds: bool, text: impl FnOnce() -> String) -> Result<(), LightningError> {

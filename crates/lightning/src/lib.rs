@@ -8,29 +8,38 @@
 
 mod api;
 pub mod conformance;
+pub mod eclair;
 mod error;
+mod http;
 mod invoice;
 pub mod lnd;
+pub mod lnurl;
+mod notes;
 pub mod nwc;
+mod pause;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use settings::{BackendConfig, BackendSettings};
 
 pub use api::{Cancelled, Health, Invoice, InvoiceRequest, Lightning, Lookup, Reply, Settlement};
 pub use error::LightningError;
 pub use invoice::{Asked, Checked, Network, check_invoice, fit_description};
+pub use notes::Notes;
 
-/// Opens the wallet that `settings` names. Nothing is connected before the first call.
+/// Opens the wallet that `settings` names. Nothing is connected before the first call. `notes` is where a wallet that needs
+/// it keeps what it has to know again.
 ///
 /// # Errors
 /// The operator's: an address, certificate or macaroon that can't be read. The text names the wallet and holds no
 /// secret.
-pub fn open(settings: &BackendSettings) -> Result<Arc<dyn Lightning>, OpenError> {
+pub fn open(settings: &BackendSettings, notes: &Arc<dyn Notes>) -> Result<Arc<dyn Lightning>, OpenError> {
     let timeout = Duration::from_millis(settings.timeout_ms);
     let wallet = match &settings.config {
         BackendConfig::Lnd(lnd) => lnd::open(lnd, timeout),
+        BackendConfig::Eclair(eclair) => eclair::open(eclair, timeout),
+        BackendConfig::Lnurl(lnurl) => lnurl::open(lnurl, notes.clone(), timeout),
         BackendConfig::Nwc(nwc) => nwc::open(nwc, timeout),
     };
     wallet.map_err(|reason| OpenError { backend: settings.name.clone(), reason })
@@ -44,4 +53,9 @@ pub struct OpenError {
     pub backend: String,
     /// What is wrong, and what is expected.
     pub reason: String,
+}
+
+/// Unix seconds.
+fn unix_now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

@@ -102,12 +102,21 @@ pub struct LocationConf {
     pub max_uses: Option<u32>,
     /// `l402_realm`; `off` is `None` inside.
     pub realm: Option<Placed<Option<Realm>>>,
-    /// `l402_backend name;`
-    pub backend: Option<Placed<String>>,
+    /// `l402_backend name;` or `l402_lnurl_addr address;`
+    pub payee: Option<Placed<Payee>>,
     /// What all of it comes to; `None` where nothing is sold.
     pub offer: Option<Offer>,
     /// Of a server: is anything sold in it?
     pub server_sells: Cell<bool>,
+}
+
+/// Who is paid.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Payee {
+    /// A backend, by its name.
+    Backend(String),
+    /// A Lightning address, by itself.
+    Lnurl(String),
 }
 
 /// How a location sells itself.
@@ -130,6 +139,8 @@ pub struct Offer {
     pub uses: Uses,
     /// The backend that is paid, and where it was named.
     pub backend: String,
+    /// The Lightning address that it stands for, where that was named.
+    pub lnurl: Option<String>,
     /// Where the backend was named, or else where `l402` is written.
     pub backend_place: Place,
     /// A server whose requests its locations serve: what it lacks may be theirs to say.

@@ -11,17 +11,17 @@ use ngx::ffi::{
 };
 use settings::{
     AGENT, AGENT_TIMEOUT, AMOUNT_MSAT_DEFAULT, AUTO_DETECT_PAYMENT, BACKEND, Complaint, INDEFINITE_ACCESS,
-    L402, MACAROON_TIMEOUT, MAX_USES, REALM, STATE_DIR,
+    L402, LNURL_ADDR, MACAROON_TIMEOUT, MAX_USES, REALM, STATE_DIR,
 };
 
-use crate::conf::{Block, Complex, LocationConf, MainConf, Place, Placed, Value};
+use crate::conf::{Block, Complex, LocationConf, MainConf, Payee, Place, Placed, Value};
 use crate::guard::guard;
 use crate::nginx;
 
 const EVERYWHERE: u32 = NGX_HTTP_MAIN_CONF | NGX_HTTP_SRV_CONF | NGX_HTTP_LOC_CONF;
 
 /// nginx's table.
-pub static mut COMMANDS: [ngx_command_t; 13] = [
+pub static mut COMMANDS: [ngx_command_t; 14] = [
     location(c"l402", EVERYWHERE | NGX_CONF_TAKE1, &LocationSetter(set_l402)),
     location(c"l402_amount_msat_default", EVERYWHERE | NGX_CONF_TAKE1, &LocationSetter(set_amount)),
     location(c"l402_macaroon_timeout", EVERYWHERE | NGX_CONF_TAKE1, &LocationSetter(set_timeout)),
@@ -29,6 +29,7 @@ pub static mut COMMANDS: [ngx_command_t; 13] = [
     location(c"l402_indefinite_access", EVERYWHERE | NGX_CONF_TAKE1, &LocationSetter(set_indefinite)),
     location(c"l402_auto_detect_payment", EVERYWHERE | NGX_CONF_TAKE1, &LocationSetter(set_auto_detect)),
     location(c"l402_realm", EVERYWHERE | NGX_CONF_TAKE12, &LocationSetter(set_realm)),
+    location(c"l402_lnurl_addr", EVERYWHERE | NGX_CONF_TAKE1, &LocationSetter(set_lnurl)),
     // nginx can't tell `name;` from `name {` on one level: the block is for http, the reference for the rest.
     location(
         c"l402_backend",
@@ -222,7 +223,22 @@ fn set_realm(conf: &mut LocationConf, given: &Given<'_>) -> Result<(), Mistake> 
 
 fn set_backend(conf: &mut LocationConf, given: &Given<'_>) -> Result<(), Mistake> {
     let name = BACKEND.backend_name(given.value())?.to_owned();
-    given.once(&mut conf.backend, given.placed(name))
+    set_payee(conf, given, Payee::Backend(name))
+}
+
+fn set_lnurl(conf: &mut LocationConf, given: &Given<'_>) -> Result<(), Mistake> {
+    set_payee(conf, given, Payee::Lnurl(LNURL_ADDR.lightning_address(given.value())?))
+}
+
+fn set_payee(conf: &mut LocationConf, given: &Given<'_>, payee: Payee) -> Result<(), Mistake> {
+    match (&conf.payee, &payee) {
+        (Some(Placed { value: Payee::Backend(_), .. }), Payee::Lnurl(_))
+        | (Some(Placed { value: Payee::Lnurl(_), .. }), Payee::Backend(_)) => Err(Mistake::Line(
+            "l402_backend and l402_lnurl_addr both say who is paid; expected one of them on each level"
+                .to_owned(),
+        )),
+        _ => given.once(&mut conf.payee, given.placed(payee)),
+    }
 }
 
 fn set_agent(conf: &mut MainConf, given: &Given<'_>) -> Result<(), Mistake> {

@@ -6,7 +6,9 @@ use gate::Uses;
 use ngx::ffi::{ngx_conf_t, ngx_http_core_loc_conf_t, ngx_http_core_srv_conf_t};
 use settings::{AMOUNT_MSAT_DEFAULT, DEFAULT_BACKEND, DEFAULT_MACAROON_TIMEOUT_S, DEFAULT_MAX_USES};
 
-use crate::conf::{LocationConf, MainConf, Offer, Value, core_location, core_server, note_server_sells};
+use crate::conf::{
+    LocationConf, MainConf, Offer, Payee, Value, core_location, core_server, note_server_sells,
+};
 use crate::guard::guard;
 use crate::nginx::{self, Level};
 
@@ -83,7 +85,7 @@ fn inherit(inner: &mut LocationConf, outer: &LocationConf) {
     set(&mut inner.indefinite_access, &outer.indefinite_access);
     set(&mut inner.max_uses, &outer.max_uses);
     set(&mut inner.realm, &outer.realm);
-    set(&mut inner.backend, &outer.backend);
+    set(&mut inner.payee, &outer.payee);
 }
 
 /// The offer of a location; `None` where `l402` is off. The error names the line to mend.
@@ -120,6 +122,11 @@ fn make_offer(
         None => format!("{server}{}", String::from_utf8_lossy(location.name.as_bytes())),
     };
     let description = format!("Access to {what}");
+    let (backend, lnurl) = match conf.payee.as_ref().map(|payee| &payee.value) {
+        None => (DEFAULT_BACKEND.to_owned(), None),
+        Some(Payee::Backend(name)) => (name.clone(), None),
+        Some(Payee::Lnurl(address)) => (settings::lnurl_backend_name(address), Some(address.clone())),
+    };
     Ok(Some(Offer {
         switch: switch.value,
         place: switch.place.clone(),
@@ -129,14 +136,9 @@ fn make_offer(
         timeout_s: conf.timeout_s.unwrap_or(DEFAULT_MACAROON_TIMEOUT_S),
         auto_detect: conf.auto_detect.unwrap_or(false),
         uses: if indefinite { Uses::Unlimited } else { Uses::Limited(max_uses) },
-        backend: conf
-            .backend
-            .as_ref()
-            .map_or_else(|| DEFAULT_BACKEND.to_owned(), |named| named.value.clone()),
-        backend_place: conf
-            .backend
-            .as_ref()
-            .map_or_else(|| switch.place.clone(), |named| named.place.clone()),
+        backend,
+        lnurl,
+        backend_place: conf.payee.as_ref().map_or_else(|| switch.place.clone(), |named| named.place.clone()),
         for_locations,
         description: description.chars().filter(|c| !c.is_control()).take(MAX_DESCRIPTION).collect(),
     }))

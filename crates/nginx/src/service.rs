@@ -101,7 +101,25 @@ unsafe fn add_handler(
 
 /// What the workers need, or a line for each mistake.
 fn prepare(main: &MainConf, prefix: &Path, warn: &dyn Fn(&str)) -> Result<Service, Vec<String>> {
+    let offers: Vec<&Offer> = main
+        .selling
+        .iter()
+        // SAFETY: each is a configuration that `merge_location` just finished; they live as long as `main`.
+        .filter_map(|conf| unsafe { conf.as_ref() }.offer.as_ref())
+        .collect();
     if let Some(agent) = &main.agent {
+        let to_address = |offer: &&Offer| {
+            let address = offer.lnurl.as_ref()?;
+            Some(format!(
+                "l402_lnurl_addr \"{address}\" is not for the l402d of l402_agent, which has its own backends; expected one \
+                 of type lnurl in its configuration, and its name in l402_backend, in {}",
+                offer.backend_place
+            ))
+        };
+        let lines: Vec<String> = offers.iter().filter_map(to_address).collect();
+        if !lines.is_empty() {
+            return Err(lines);
+        }
         if let Some(block) = main.blocks.first() {
             warn(&format!(
                 "l402_backend \"{}\" in {} is not used: the l402d of l402_agent has its own backends",
@@ -111,12 +129,6 @@ fn prepare(main: &MainConf, prefix: &Path, warn: &dyn Fn(&str)) -> Result<Servic
         let address = Address { path: agent.value.clone(), not_before: None };
         return Ok(Service { address, coprocess: None });
     }
-    let offers: Vec<&Offer> = main
-        .selling
-        .iter()
-        // SAFETY: each is a configuration that `merge_location` just finished; they live as long as `main`.
-        .filter_map(|conf| unsafe { conf.as_ref() }.offer.as_ref())
-        .collect();
     let config = agent_config(main, prefix, &offers)?;
     let unknown: Vec<String> = offers
         .iter()
@@ -156,6 +168,18 @@ fn agent_config(main: &MainConf, prefix: &Path, offers: &[&Offer]) -> Result<Age
             Err(complaints) => {
                 let of_block = |complaint| format!("{complaint} in {}", block.place);
                 lines.extend(complaints.iter().map(of_block));
+            }
+        }
+    }
+    for offer in offers {
+        let Some(address) = &offer.lnurl else { continue };
+        if backends.iter().any(|backend| backend.name == offer.backend) {
+            continue;
+        }
+        match settings::lnurl_backend(address, &environment) {
+            Ok(backend) => backends.push(backend),
+            Err(complaints) => {
+                lines.extend(complaints.iter().map(|it| format!("{it} in {}", offer.backend_place)));
             }
         }
     }

@@ -181,6 +181,25 @@ pub static BACKEND: Setting = Setting {
               l402_amount_msat_default 1000;\n            l402_backend main;\n        }\n    }\n}",
 };
 
+/// `l402_lnurl_addr`
+pub static LNURL_ADDR: Setting = Setting {
+    key: "l402_lnurl_addr",
+    env: None,
+    directive: everywhere("l402_lnurl_addr", "address", false),
+    block_key: None,
+    kind: Kind::LightningAddress,
+    default: "",
+    why: "None: the location's backend is paid.",
+    doc: "What this location sells is paid to this Lightning address, in place of a backend: as if a backend of type \
+          `lnurl` with this address were defined and named here. It wins over an outer `l402_backend` and the other \
+          way round; on one level only one of them may be written. `SOCKS5_PROXY` in the environment serves an \
+          `.onion`.\n\n\
+          With `l402_agent` the backends are those of that l402d: define one of type `lnurl` there, and name it with \
+          `l402_backend`.",
+    example: "location /by-alice/ {\n    l402 on;\n    l402_amount_msat_default 1000;\n    \
+              l402_lnurl_addr alice@example.com;\n}",
+};
+
 /// `l402_agent`
 pub static AGENT: Setting = Setting {
     key: "l402_agent",
@@ -366,6 +385,7 @@ const MODULE: &[&Setting] = &[
     &AUTO_DETECT_PAYMENT,
     &REALM,
     &BACKEND,
+    &LNURL_ADDR,
     &AGENT,
     &AGENT_TIMEOUT,
     &STATE_DIR,
@@ -381,9 +401,6 @@ pub static NOT_READ_YET: &[&str] = &[
     "LNC_MAILBOX_SERVER",
     "CLN_LIGHTNING_RPC_FILE_PATH",
     "BOLT12_OFFER",
-    "ECLAIR_ADDRESS",
-    "ECLAIR_PASSWORD",
-    "LNURL_ADDRESS",
     "REDIS_URL",
     "REDIS_POOL_SIZE",
     "L402_PREIMAGE_TTL_SECONDS",

@@ -95,6 +95,12 @@ pub enum Kind {
     LogFilter,
     /// The node's address.
     Address,
+    /// The address of an HTTP interface.
+    HttpAddress,
+    /// A Lightning address.
+    LightningAddress,
+    /// A password: secret.
+    Password,
     /// A SOCKS5 proxy's address.
     Socks5,
     /// The path of a file that holds a macaroon.
@@ -136,6 +142,12 @@ impl Kind {
             Self::LogFile => "an absolute path",
             Self::LogFilter => "a filter such as info, debug, or info,lightning=debug",
             Self::Address => "host or host:port, such as 127.0.0.1:10009",
+            Self::HttpAddress => "http://host:port or https://host:port, such as http://127.0.0.1:8080",
+            Self::LightningAddress => {
+                "user@host, such as alice@example.com; or http://user@host for a host of this network: a loopback or \
+                 private address, a name without a dot, .local, .internal or .onion"
+            }
+            Self::Password => "a password",
             Self::Socks5 => "host:port or socks5://host:port, without a user name",
             Self::MacaroonFile => "the path of a macaroon that LND made, such as invoice.macaroon",
             Self::CertificateFile => "the path of the node's certificate in PEM form, such as LND's tls.cert",
@@ -161,7 +173,7 @@ impl Kind {
 
     /// Whether the value itself must never be shown.
     pub const fn is_secret(self) -> bool {
-        matches!(self, Self::NwcUri | Self::RootKey)
+        matches!(self, Self::NwcUri | Self::Password | Self::RootKey)
     }
 }
 
@@ -219,6 +231,12 @@ impl Setting {
     /// A backend's name.
     pub fn backend_name<'t>(&self, text: &'t [u8]) -> Result<&'t str, Complaint> {
         value::backend_name(text).ok_or_else(|| self.invalid(text))
+    }
+
+    /// A Lightning address, in its one form.
+    pub fn lightning_address(&self, text: &[u8]) -> Result<String, Complaint> {
+        let address = std::str::from_utf8(text).ok().and_then(value::lightning_address);
+        address.ok_or_else(|| self.invalid(text))
     }
 
     /// l402d's directory, without a final `/`.

@@ -33,8 +33,9 @@ impl Found {
     pub(crate) fn invalid(&self, setting: &Setting) -> Complaint {
         let complaint = setting.invalid_as(&self.name, self.text.as_bytes()).at(self.place.clone());
         // An address with a user name may hold a password.
-        let may_be_secret =
-            self.inline || self.text.contains('@') && matches!(setting.kind, Kind::Address | Kind::Socks5);
+        let may_be_secret = self.inline
+            || self.text.contains('@')
+                && matches!(setting.kind, Kind::Address | Kind::HttpAddress | Kind::Socks5);
         if may_be_secret { Complaint { value: None, ..complaint } } else { complaint }
     }
 }

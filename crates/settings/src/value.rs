@@ -193,6 +193,56 @@ pub fn address(text: &str, default_port: u16) -> Option<String> {
     Some(format!("{host}:{}", port.unwrap_or(default_port)))
 }
 
+/// `host`, `host:port`, or either with `http://` or `https://` in front → `scheme://host:port`; without a scheme it is
+/// http. A final `/` is tolerated.
+pub fn http_address(text: &str, default_port: u16) -> Option<String> {
+    let (scheme, rest) = match (strip_scheme(text, "http://"), strip_scheme(text, "https://")) {
+        (Some(rest), _) => ("http", rest),
+        (None, Some(rest)) => ("https", rest),
+        (None, None) => ("http", text),
+    };
+    let (host, port) = host_and_port(rest.strip_suffix('/').unwrap_or(rest))?;
+    Some(format!("{scheme}://{host}:{}", port.unwrap_or(default_port)))
+}
+
+/// `user@host`, `user@host:port`, or either with `https://` in front, which is taken away, or with `http://`, which is for
+/// hosts of this network only.
+pub fn lightning_address(text: &str) -> Option<String> {
+    let plain = strip_scheme(text, "http://");
+    let address = plain.or_else(|| strip_scheme(text, "https://")).unwrap_or(text);
+    let (user, place) = address.split_once('@')?;
+    // LUD-16, and `+` as in its tags.
+    let fits = (1..=64).contains(&user.len())
+        && user
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_.+".contains(&byte));
+    let (host, port) = host_and_port(place).filter(|_| fits)?;
+    let port = port.map(|port| format!(":{port}")).unwrap_or_default();
+    match plain {
+        Some(_) if is_of_this_network(&host) => Some(format!("http://{user}@{host}{port}")),
+        Some(_) => None,
+        None => Some(format!("{user}@{host}{port}")),
+    }
+}
+
+/// Whether a Lightning address is one of Tor's.
+pub(crate) fn is_onion(address: &str) -> bool {
+    let host = address.rsplit('@').next().unwrap_or_default();
+    host.split(':').next().is_some_and(|host| host.ends_with(".onion"))
+}
+
+/// Whether a host is one that only this network, or Tor, leads to, so that http is as safe as they are.
+fn is_of_this_network(host: &str) -> bool {
+    if let Some(v6) = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+        let v6 = v6.parse::<std::net::Ipv6Addr>();
+        return v6.is_ok_and(|v6| v6.is_loopback() || (v6.segments()[0] & 0xfe00) == 0xfc00);
+    }
+    if let Ok(v4) = host.parse::<std::net::Ipv4Addr>() {
+        return v4.is_loopback() || v4.is_private();
+    }
+    !host.contains('.') || [".local", ".internal", ".onion"].iter().any(|end| host.ends_with(end))
+}
+
 /// `host:port`, `socks5://host:port` or `socks5h://host:port` → `host:port`; host names are always
 /// resolved by the proxy. A user name is refused.
 pub fn socks5(text: &str) -> Option<String> {

@@ -3,9 +3,9 @@
 
 use proptest::prelude::*;
 use settings::{
-    Access, AgentConfig, BackendConfig, BackendSettings, Complaint, Flags, LndSettings, RootKeys, Secret,
-    backend_exists, check_private_mode, default_backend, named_backend, realm_has_reuse, root_keys,
-    set_but_not_read,
+    Access, AgentConfig, BackendConfig, BackendSettings, Complaint, EclairSettings, Flags, LndSettings,
+    LnurlSettings, RootKeys, Secret, backend_exists, check_private_mode, default_backend, lnurl_backend,
+    named_backend, realm_has_reuse, root_keys, set_but_not_read,
 };
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -125,16 +125,16 @@ fn all_that_is_missing_is_named_at_once() {
 
 #[test]
 fn a_type_that_is_not_here_is_never_passed_over() {
-    for later in ["LNC", "CLN", "ECLAIR", "LNURL", "BOLT12", "cln"] {
+    for later in ["LNC", "CLN", "BOLT12", "cln"] {
         let complaints = default_of(&good_but(&[("LN_CLIENT_TYPE", later)])).unwrap_err();
         let expected = format!(
-            "LN_CLIENT_TYPE \"{later}\" is a known type, but not in this version; expected LND or NWC"
+            "LN_CLIENT_TYPE \"{later}\" is a known type, but not in this version; expected LND, ECLAIR, LNURL or NWC"
         );
         assert_eq!(complaints, [expected]);
         assert!(named_backend("x", &[("type", later)], &read).is_err());
     }
     let complaints = default_of(&good_but(&[("LN_CLIENT_TYPE", "PHOENIX")])).unwrap_err();
-    assert_eq!(complaints, ["LN_CLIENT_TYPE \"PHOENIX\" is not valid; expected LND or NWC"]);
+    assert_eq!(complaints, ["LN_CLIENT_TYPE \"PHOENIX\" is not valid; expected LND, ECLAIR, LNURL or NWC"]);
     let complaints = default_of(&good_but(&[("LNC_PAIRING_PHRASE", "abandon ability able")])).unwrap_err();
     assert!(
         complaints[0].contains("means LNC") && complaints[0].contains("not in this version"),
@@ -189,6 +189,56 @@ fn a_block_defines_a_backend() {
 }
 
 #[test]
+fn eclair_and_lightning_addresses() {
+    let eclair = default_of(&[
+        ("LN_CLIENT_TYPE", "Eclair"),
+        ("ECLAIR_ADDRESS", "10.0.0.5"),
+        ("ECLAIR_PASSWORD", "hunter2"),
+    ]);
+    match eclair.unwrap().unwrap().config {
+        BackendConfig::Eclair(eclair) => {
+            assert_eq!(eclair.address, "http://10.0.0.5:8080");
+            assert_eq!(eclair.password.expose(), "hunter2");
+            assert!(!format!("{eclair:?}").contains("hunter2"));
+        }
+        other => panic!("{other:?}"),
+    }
+    let lines = default_of(&[("LN_CLIENT_TYPE", "ECLAIR"), ("ECLAIR_PASSWORD", "hunter2")]).unwrap_err();
+    assert_eq!(
+        lines,
+        [
+            "ECLAIR_ADDRESS is missing; expected http://host:port or https://host:port, such as http://127.0.0.1:8080"
+        ]
+    );
+    let lnurl = named_backend("tips", &[("type", "lnurl"), ("address", "https://alice@example.com")], &read);
+    match lnurl.unwrap().config {
+        BackendConfig::Lnurl(lnurl) => assert_eq!(lnurl.address, "alice@example.com"),
+        other => panic!("{other:?}"),
+    }
+    let onion = default_of(&[("LN_CLIENT_TYPE", "LNURL"), ("LNURL_ADDRESS", "bob@abc.onion")]).unwrap_err();
+    assert!(onion[0].starts_with("SOCKS5_PROXY is missing, and an .onion address"), "{onion:?}");
+    let bad = default_of(&[("LN_CLIENT_TYPE", "LNURL"), ("LNURL_ADDRESS", "http://alice@example.com")]);
+    assert!(bad.unwrap_err()[0].starts_with("LNURL_ADDRESS"));
+}
+
+#[test]
+fn an_address_for_one_location_is_a_backend() {
+    let names = ["alice@example.com", "alice_40example@com", "alice@example-com", "http://alice@127.0.0.1:1"]
+        .map(|address| lnurl_backend(address, &env(&[])).unwrap().name);
+    assert_eq!(names[0], "lnurl-alice_40example_2ecom");
+    for (at, name) in names.iter().enumerate() {
+        assert!(!names[..at].contains(name), "{name}");
+        assert!(name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)), "{name}");
+    }
+    let through = lnurl_backend("bob@abc.onion", &env(&[("SOCKS5_PROXY", "127.0.0.1:9050")])).unwrap();
+    match through.config {
+        BackendConfig::Lnurl(lnurl) => assert_eq!(lnurl.socks5_proxy.as_deref(), Some("127.0.0.1:9050")),
+        other => panic!("{other:?}"),
+    }
+    assert!(lnurl_backend("bob@abc.onion", &env(&[])).is_err());
+}
+
+#[test]
 fn all_that_is_wrong_with_a_block_is_named_at_once() {
     let pairs = [
         ("type", "lnd"),
@@ -213,7 +263,7 @@ fn all_that_is_wrong_with_a_block_is_named_at_once() {
         assert!(complaint.starts_with(start), "{complaint}\n{start}");
     }
     let complaints = lines(named_backend::<&str, &str>("main", &[], &read).unwrap_err());
-    assert_eq!(complaints, ["type of l402_backend main is missing; expected LND or NWC"]);
+    assert_eq!(complaints, ["type of l402_backend main is missing; expected LND, ECLAIR, LNURL or NWC"]);
 }
 
 #[test]
@@ -381,13 +431,23 @@ fn text() -> impl Strategy<Value = String> {
 
 fn backend(name: String) -> impl Strategy<Value = BackendSettings> {
     let bytes = || prop::collection::vec(any::<u8>(), 0..300);
-    (text(), bytes(), bytes(), prop::option::of(text()), 100u64..=600_000).prop_map(
-        move |(address, macaroon, certificate, socks5_proxy, timeout_ms)| {
-            let macaroon = Secret::new(macaroon);
-            let lnd = LndSettings { address, macaroon, certificate, socks5_proxy };
-            BackendSettings { timeout_ms, ..backend_of(&name, lnd) }
-        },
-    )
+    let (address, proxy) = (text, || prop::option::of(text()));
+    let lnd =
+        (address(), bytes(), bytes(), proxy()).prop_map(|(address, macaroon, certificate, socks5_proxy)| {
+            BackendConfig::Lnd(LndSettings {
+                address,
+                macaroon: Secret::new(macaroon),
+                certificate,
+                socks5_proxy,
+            })
+        });
+    let eclair = (address(), text()).prop_map(|(address, password)| {
+        BackendConfig::Eclair(EclairSettings { address, password: Secret::new(password) })
+    });
+    let lnurl = (address(), proxy())
+        .prop_map(|(address, socks5_proxy)| BackendConfig::Lnurl(LnurlSettings { address, socks5_proxy }));
+    (prop_oneof![lnd, eclair, lnurl], 100u64..=600_000)
+        .prop_map(move |(config, timeout_ms)| BackendSettings { name: name.clone(), timeout_ms, config })
 }
 
 fn config() -> impl Strategy<Value = AgentConfig> {

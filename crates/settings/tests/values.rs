@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used)]
 
 use proptest::prelude::*;
-use settings::value::{MAX_LIFE_S, MAX_MSAT, address, life, milliseconds, number, socks5};
+use settings::value::{
+    MAX_LIFE_S, MAX_MSAT, address, http_address, life, lightning_address, milliseconds, number, socks5,
+};
 use settings::{
     AGENT, AGENT_TIMEOUT, AMOUNT_MSAT_DEFAULT, BACKEND, L402, MACAROON_TIMEOUT, MAX_USES, REALM, Realm,
     STATE_DIR,
@@ -158,6 +160,51 @@ fn addresses_as_operators_write_them() {
         "grpc://host:1",
     ] {
         assert_eq!(address(text, 10_009), None, "{text:?}");
+    }
+}
+
+#[test]
+fn http_addresses_as_operators_write_them() {
+    for (text, expected) in [
+        ("127.0.0.1", "http://127.0.0.1:8080"),
+        ("http://node:81/", "http://node:81"),
+        ("HTTPS://node.example", "https://node.example:8080"),
+        ("[::1]", "http://[::1]:8080"),
+    ] {
+        assert_eq!(http_address(text, 8080).as_deref(), Some(expected), "{text}");
+    }
+    for text in ["", "ftp://node", "http://", "http://node/api", "user:pass@node"] {
+        assert_eq!(http_address(text, 8080), None, "{text}");
+    }
+}
+
+#[test]
+fn lightning_addresses_as_people_write_them() {
+    for (text, expected) in [
+        ("alice@example.com", "alice@example.com"),
+        ("https://a-b_c.1+x@example.com:8443", "a-b_c.1+x@example.com:8443"),
+        ("bob@abc.onion", "bob@abc.onion"),
+        ("http://alice@127.0.0.1:5000", "http://alice@127.0.0.1:5000"),
+        ("http://alice@[::1]:5000", "http://alice@[::1]:5000"),
+        ("http://alice@10.1.2.3", "http://alice@10.1.2.3"),
+        ("http://alice@lnbits:5000", "http://alice@lnbits:5000"),
+        ("http://alice@wallet.internal", "http://alice@wallet.internal"),
+    ] {
+        assert_eq!(lightning_address(text).as_deref(), Some(expected), "{text}");
+    }
+    for text in [
+        "",
+        "alice",
+        "@example.com",
+        "alice@",
+        "Alice@example.com",
+        "a b@example.com",
+        "alice@example.com/x",
+        "http://alice@example.com",
+        "http://alice@8.8.8.8",
+        "lnurlp://example.com",
+    ] {
+        assert_eq!(lightning_address(text), None, "{text}");
     }
 }
 

@@ -16,14 +16,7 @@ use tokio::time::Instant;
 use tonic::transport::Channel;
 
 use crate::LightningError;
-
-/// Pause after the first failed attempt; it doubles with each further one. Short, because a node that restarts is back
-/// within seconds and clients wait for it.
-pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(250);
-
-/// Longest pause. There is one client per host, so the node is not stormed, and an operator who mends something does
-/// not wait long.
-const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+use crate::pause::{FIRST_PAUSE, pause_after};
 
 /// A connection is given up after so many calls in a row without any answer. Pings find a dead one sooner, but only
 /// while a subscription is open.
@@ -204,11 +197,6 @@ impl State {
     }
 }
 
-/// Pause after one more failure when there were `failures` before.
-pub(super) fn pause_after(failures: u32) -> Duration {
-    FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(failures)).min(LONGEST_PAUSE)
-}
-
 /// Whose fault a failed attempt is: a wrong certificate is the operator's to mend; the rest may pass.
 fn connect_failed(error: &ConnectError) -> LightningError {
     match error {
@@ -226,19 +214,5 @@ fn later(error: &LightningError, left: Duration) -> LightningError {
         LightningError::Unavailable { text, .. } => LightningError::unavailable(text.clone(), left),
         LightningError::TimedOut => LightningError::unavailable("it did not answer in time", left),
         LightningError::Refused(_) | LightningError::Wrong(_) => error.clone(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pauses_double_up_to_a_bound() {
-        assert_eq!(pause_after(0), FIRST_PAUSE);
-        assert_eq!(pause_after(1), FIRST_PAUSE * 2);
-        assert_eq!(pause_after(3), FIRST_PAUSE * 8);
-        assert_eq!(pause_after(6), LONGEST_PAUSE);
-        assert_eq!(pause_after(u32::MAX), LONGEST_PAUSE);
     }
 }

@@ -10,7 +10,7 @@ mod status;
 
 use std::future::Future;
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use l402::PaymentHash;
 use lnd_rpc::channel::{Authorized, Node, innermost, is_transport, never_sent};
@@ -23,7 +23,7 @@ use tonic::{Code, Response, Status};
 
 use crate::{
     Asked, Cancelled, Health, Invoice, InvoiceRequest, Lightning, LightningError, Lookup, Network, Reply,
-    Settlement, check_invoice, fit_description,
+    Settlement, check_invoice, fit_description, unix_now,
 };
 use link::{Line, Link};
 use status::{Method, is_unknown_invoice, refusal};
@@ -262,8 +262,4 @@ impl Lightning for Lnd {
     fn health(&self) -> Reply<'_, Health> {
         Box::pin(self.node_health())
     }
-}
-
-fn unix_now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

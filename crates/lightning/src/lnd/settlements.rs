@@ -7,9 +7,10 @@ use lnd_rpc::channel::{innermost, is_transport};
 use lnd_rpc::lnrpc::{self, invoice::InvoiceState};
 use tokio::sync::mpsc;
 
-use super::link::{FIRST_PAUSE, Line, Link, pause_after};
+use super::link::{Line, Link};
 use super::message;
 use super::status::{Method, refusal};
+use crate::pause::{FIRST_PAUSE, pause_after};
 use crate::{LightningError, Settlement};
 
 /// Settlements that may wait for the engine; beyond that the stream waits, and LND keeps them.

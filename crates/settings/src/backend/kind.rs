@@ -1,7 +1,9 @@
 //! The one list of kinds of backends. A kind is a file beside this one, with its records, its typed settings and its
 //! part of the configuration pipe, and a line in each of the lists here.
 use super::{
+    eclair::{self, EclairSettings},
     lnd::{self, LndSettings},
+    lnurl::{self, LnurlSettings},
     nwc::{self, NwcSettings},
     source::Source,
 };
@@ -14,6 +16,10 @@ use crate::{BACKEND_TIMEOUT, Complaint, LN_CLIENT_TYPE, Setting};
 pub enum BackendKind {
     /// LND over gRPC.
     Lnd,
+    /// Eclair over its HTTP interface.
+    Eclair,
+    /// A Lightning address, over LNURL-pay.
+    Lnurl,
     /// Nostr Wallet Connect (NIP-47).
     Nwc,
 }
@@ -23,24 +29,30 @@ pub enum BackendKind {
 pub enum BackendConfig {
     /// LND over gRPC.
     Lnd(LndSettings),
+    /// Eclair over its HTTP interface.
+    Eclair(EclairSettings),
+    /// A Lightning address, over LNURL-pay.
+    Lnurl(LnurlSettings),
     /// Nostr Wallet Connect (NIP-47).
     Nwc(NwcSettings),
 }
 
 /// Types that the former module had and this version has not.
-const LATER: &[&str] = &["LNC", "CLN", "ECLAIR", "LNURL", "BOLT12"];
+const LATER: &[&str] = &["LNC", "CLN", "BOLT12"];
 
 /// What an operator should write as a type; names all of [`BackendKind::ALL`].
-pub(crate) const EXPECTED: &str = "LND or NWC";
+pub(crate) const EXPECTED: &str = "LND, ECLAIR, LNURL or NWC";
 
 impl BackendKind {
     /// Every kind, in the order of the reference.
-    pub const ALL: &[Self] = &[Self::Lnd, Self::Nwc];
+    pub const ALL: &[Self] = &[Self::Lnd, Self::Eclair, Self::Lnurl, Self::Nwc];
 
     /// Its name, as in `LN_CLIENT_TYPE`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Lnd => "LND",
+            Self::Eclair => "ECLAIR",
+            Self::Lnurl => "LNURL",
             Self::Nwc => "NWC",
         }
     }
@@ -49,6 +61,8 @@ impl BackendKind {
     pub const fn settings(self) -> &'static [&'static Setting] {
         match self {
             Self::Lnd => lnd::KEYS,
+            Self::Eclair => eclair::KEYS,
+            Self::Lnurl => lnurl::KEYS,
             Self::Nwc => nwc::KEYS,
         }
     }
@@ -95,6 +109,8 @@ impl BackendConfig {
     pub const fn kind(&self) -> BackendKind {
         match self {
             Self::Lnd(_) => BackendKind::Lnd,
+            Self::Eclair(_) => BackendKind::Eclair,
+            Self::Lnurl(_) => BackendKind::Lnurl,
             Self::Nwc(_) => BackendKind::Nwc,
         }
     }
@@ -103,6 +119,8 @@ impl BackendConfig {
     pub(super) fn build(kind: BackendKind, source: &mut Source<'_>) -> Option<Self> {
         match kind {
             BackendKind::Lnd => LndSettings::build(source).map(Self::Lnd),
+            BackendKind::Eclair => EclairSettings::build(source).map(Self::Eclair),
+            BackendKind::Lnurl => LnurlSettings::build(source).map(Self::Lnurl),
             BackendKind::Nwc => NwcSettings::build(source).map(Self::Nwc),
         }
     }
@@ -111,6 +129,8 @@ impl BackendConfig {
     pub(super) fn write(&self, pair: &mut dyn FnMut(&Setting, &[u8])) {
         match self {
             Self::Lnd(lnd) => lnd.write(pair),
+            Self::Eclair(eclair) => eclair.write(pair),
+            Self::Lnurl(lnurl) => lnurl.write(pair),
             Self::Nwc(nwc) => nwc.write(pair),
         }
     }
@@ -119,6 +139,8 @@ impl BackendConfig {
     pub(super) fn read(kind: BackendKind, pairs: &mut Taking<'_, '_>) -> Option<Self> {
         match kind {
             BackendKind::Lnd => LndSettings::read(pairs).map(Self::Lnd),
+            BackendKind::Eclair => EclairSettings::read(pairs).map(Self::Eclair),
+            BackendKind::Lnurl => LnurlSettings::read(pairs).map(Self::Lnurl),
             BackendKind::Nwc => NwcSettings::read(pairs).map(Self::Nwc),
         }
     }

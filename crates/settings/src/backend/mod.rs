@@ -1,14 +1,18 @@
 //! Backends: what the environment, an `l402_backend` block or a table of `l402d.toml` says of one.
 mod common;
+mod eclair;
 mod kind;
 mod lnd;
+mod lnurl;
 mod nwc;
 mod source;
 
 pub use common::*;
+pub use eclair::*;
 pub(crate) use kind::EXPECTED;
 pub use kind::{BackendConfig, BackendKind};
 pub use lnd::*;
+pub use lnurl::*;
 pub use nwc::*;
 
 use crate::pairs::Taking;

@@ -1,0 +1,116 @@
+//! Eclair, by its HTTP interface: `createinvoice`, `getreceivedinfo`, `getinfo`, and the websocket that tells of payments.
+//!
+//! There is one password, and it permits everything; see `docs/guides/eclair.md`.
+
+mod api;
+mod message;
+mod push;
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use l402::PaymentHash;
+use settings::EclairSettings;
+use tokio::sync::{OnceCell, mpsc};
+use tokio::time::{Instant, timeout_at};
+
+use crate::http::deadline;
+use crate::{
+    Asked, Health, Invoice, InvoiceRequest, Lightning, LightningError, Lookup, Network, Reply, Settlement,
+    check_invoice, fit_description, unix_now,
+};
+use api::{Api, Call};
+use message::{Created, Info, Received};
+
+/// Opens the wallet that `settings` describes.
+pub(crate) fn open(settings: &EclairSettings, timeout: Duration) -> Result<Arc<dyn Lightning>, String> {
+    Ok(Arc::new(Eclair::new(&settings.address, settings.password.expose(), timeout)?))
+}
+
+/// A wallet that is an Eclair.
+pub struct Eclair {
+    api: Arc<Api>,
+    timeout: Duration,
+    /// What the node said its network is.
+    told: OnceCell<Network>,
+    /// The network of the first good invoice.
+    seen: OnceLock<Network>,
+}
+
+impl Eclair {
+    /// A wallet on the node at `address`, such as `http://127.0.0.1:8080`; every call takes at most `timeout`. Nothing is
+    /// connected before the first call.
+    ///
+    /// # Errors
+    /// The operator's: an address that is none, or TLS without certificate authorities.
+    pub fn new(address: &str, password: &str, timeout: Duration) -> Result<Eclair, String> {
+        let api = Arc::new(Api::new(address, password)?);
+        Ok(Eclair { api, timeout, told: OnceCell::new(), seen: OnceLock::new() })
+    }
+
+    async fn create_invoice(&self, ask: &InvoiceRequest) -> Result<Invoice, LightningError> {
+        let deadline = deadline(self.timeout);
+        let network = self.network(deadline).await?;
+        let description = fit_description(&ask.description);
+        let (amount, expiry) = (ask.amount.0.to_string(), ask.expiry_s.to_string());
+        let form = [("description", description), ("amountMsat", &amount), ("expireIn", &expiry)];
+        let made: Created = self.api.call(Call::CreateInvoice, &form, deadline).await?;
+        let payment_hash = message::payment_hash(&made.payment_hash)?;
+        let network = Some(*self.seen.get().unwrap_or(&network));
+        let asked = Asked { amount: ask.amount, payment_hash, description, expiry_s: ask.expiry_s, network };
+        let checked = check_invoice(&made.serialized, &asked, unix_now())?;
+        let _ = self.seen.set(checked.network);
+        Ok(Invoice { payment_hash, bolt11: made.serialized, expires_at: checked.expires_at })
+    }
+
+    async fn received_info(&self, hash: PaymentHash) -> Result<Lookup, LightningError> {
+        let form = [("paymentHash", hash.to_string())];
+        let form = form.each_ref().map(|(name, value)| (*name, value.as_str()));
+        let found: Option<Received> =
+            self.api.find(Call::GetReceivedInfo, &form, deadline(self.timeout)).await?;
+        found.map_or(Ok(Lookup::Unknown), |received| message::lookup(hash, received))
+    }
+
+    /// The network that invoices must be on. Asked once.
+    async fn network(&self, deadline: Instant) -> Result<Network, LightningError> {
+        let ask = || async {
+            let info = self.info(deadline).await?;
+            Network::from_name(&info.network)
+                .ok_or_else(|| LightningError::Wrong(format!("an unknown network, {:?}", info.network)))
+        };
+        // Whoever asks first may hold the others up, but no longer than their own deadline.
+        match timeout_at(deadline, self.told.get_or_try_init(ask)).await {
+            Ok(told) => told.copied(),
+            Err(_) => Err(LightningError::TimedOut),
+        }
+    }
+
+    async fn info(&self, deadline: Instant) -> Result<Info, LightningError> {
+        self.api.call(Call::GetInfo, &[], deadline).await
+    }
+
+    async fn node_health(&self) -> Result<Health, LightningError> {
+        let info = self.info(deadline(self.timeout)).await?;
+        let node = format!("Eclair {} {}", info.version, info.node_id);
+        Ok(Health { node, network: Some(info.network), synced: None })
+    }
+}
+
+impl Lightning for Eclair {
+    fn create<'a>(&'a self, ask: &'a InvoiceRequest) -> Reply<'a, Invoice> {
+        Box::pin(self.create_invoice(ask))
+    }
+
+    fn look_up(&self, hash: PaymentHash) -> Reply<'_, Lookup> {
+        Box::pin(self.received_info(hash))
+    }
+
+    /// Eclair keeps no events for who was away: what settles during an outage is found by a look-up only.
+    fn settlements(&self) -> mpsc::Receiver<Settlement> {
+        push::follow(Arc::clone(&self.api), self.timeout)
+    }
+
+    fn health(&self) -> Reply<'_, Health> {
+        Box::pin(self.node_health())
+    }
+}
