@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::cln::Cln;
 use super::nwc::Connected;
 use super::remote::{Eclair, Lnurl};
 use super::sim::Simulated;
@@ -22,4 +23,6 @@ pub const ALL: &[Backend] = &[
     Backend { name: "lnurl", start: || Arc::new(Lnurl::start(true)) },
     Backend { name: "lnurl-blind", start: || Arc::new(Lnurl::start(false)) },
     Backend { name: "nwc", start: || Arc::new(Connected::start()) },
+    Backend { name: "cln", start: || Arc::new(Cln::by_socket()) },
+    Backend { name: "clnrest", start: || Arc::new(Cln::by_rest()) },
 ];

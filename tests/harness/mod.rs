@@ -3,6 +3,7 @@
 pub mod agent;
 pub mod backends;
 pub mod challenge;
+pub mod cln;
 pub mod curl;
 pub mod http;
 pub mod lnd;

@@ -15,7 +15,12 @@ pub struct Simulated(Sim);
 impl Simulated {
     /// Starts one.
     pub fn start() -> Self {
-        Self(Sim::start(SimOptions::default()).expect("a simulator"))
+        Self::of(Sim::start(SimOptions::default()).expect("a simulator"))
+    }
+
+    /// One that was started.
+    pub fn of(sim: Sim) -> Self {
+        Self(sim)
     }
 }
 

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod api;
+pub mod cln;
 pub mod conformance;
 pub mod eclair;
 mod error;
@@ -41,6 +42,7 @@ pub fn open(settings: &BackendSettings, notes: &Arc<dyn Notes>) -> Result<Arc<dy
         BackendConfig::Eclair(eclair) => eclair::open(eclair, timeout),
         BackendConfig::Lnurl(lnurl) => lnurl::open(lnurl, notes.clone(), timeout),
         BackendConfig::Nwc(nwc) => nwc::open(nwc, timeout),
+        BackendConfig::Cln(cln) => cln::open(cln, timeout),
     };
     wallet.map_err(|reason| OpenError { backend: settings.name.clone(), reason })
 }

@@ -11,14 +11,16 @@ use hyper::service::service_fn;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
+use tokio_rustls::TlsAcceptor;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
 use crate::call::ConnectionId;
-use crate::listener::{ModeChange, Port, Registered, accept_all};
+use crate::listener::{HANDSHAKE, ModeChange, Port, Registered, accept_all};
 use crate::world::World;
 
 /// The largest body of a request.
@@ -48,6 +50,7 @@ pub(crate) struct Ask {
     pub(crate) query: Pairs,
     /// The fields of a form.
     pub(crate) form: Pairs,
+    pub(crate) body: Bytes,
     pub(crate) headers: HeaderMap,
     connection: Arc<Registered>,
     upgrade: Option<OnUpgrade>,
@@ -120,19 +123,56 @@ pub(crate) async fn serve(
     world: Arc<World>,
     door: Arc<impl Door>,
 ) {
+    serve_with(port, modes, world, door, None).await;
+}
+
+/// As [`serve`], within TLS.
+pub(crate) async fn serve_tls(
+    port: Port,
+    modes: mpsc::UnboundedReceiver<ModeChange>,
+    world: Arc<World>,
+    door: Arc<impl Door>,
+    tls: TlsAcceptor,
+) {
+    serve_with(port, modes, world, door, Some(tls)).await;
+}
+
+async fn serve_with(
+    port: Port,
+    modes: mpsc::UnboundedReceiver<ModeChange>,
+    world: Arc<World>,
+    door: Arc<impl Door>,
+    tls: Option<TlsAcceptor>,
+) {
     accept_all(port, modes, |stream| {
-        tokio::spawn(connection(stream, world.clone(), door.clone()));
+        tokio::spawn(connection(stream, world.clone(), door.clone(), tls.clone()));
     })
     .await;
 }
 
-async fn connection(stream: TcpStream, world: Arc<World>, door: Arc<impl Door>) {
+async fn connection(stream: TcpStream, world: Arc<World>, door: Arc<impl Door>, tls: Option<TlsAcceptor>) {
     let registered = stream.set_nodelay(true).and_then(|()| Registered::new(stream, world));
     let (stream, registered) = match registered {
         Ok(pair) => pair,
         Err(error) => return tracing::debug!(%error, "a connection was lost at once"),
     };
     let registered = Arc::new(registered);
+    match tls {
+        None => exchange(stream, registered, door).await,
+        Some(tls) => match tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await {
+            Ok(Ok(stream)) => exchange(stream, registered, door).await,
+            // The client is simply gone.
+            Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
+            Err(_) => tracing::debug!("TLS handshake timed out"),
+        },
+    }
+}
+
+async fn exchange(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    registered: Arc<Registered>,
+    door: Arc<impl Door>,
+) {
     let service = service_fn(|request| {
         let (door, registered) = (door.clone(), registered.clone());
         async move { Ok::<_, std::convert::Infallible>(door.answer(read(request, registered).await).await) }
@@ -153,6 +193,7 @@ async fn read(mut request: Request<Incoming>, connection: Arc<Registered>) -> As
         path: head.uri.path().to_owned(),
         query: Pairs::parse(head.uri.query().unwrap_or_default()),
         form: Pairs::parse(&String::from_utf8_lossy(&body)),
+        body,
         headers: head.headers,
         connection,
         upgrade,

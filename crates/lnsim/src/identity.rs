@@ -8,7 +8,7 @@ use rcgen::{
     SanType,
 };
 use rustls::ServerConfig;
-use rustls::pki_types::PrivateKeyDer;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 /// The node's certificate and what serves it.
 pub(crate) struct Identity {
@@ -16,7 +16,7 @@ pub(crate) struct Identity {
     pub(crate) cert_pem: String,
     /// For `tls.key`.
     pub(crate) key_pem: String,
-    /// TLS 1.2 and 1.3, HTTP/2 only.
+    /// TLS 1.2 and 1.3, of the one protocol that is spoken.
     pub(crate) server: Arc<ServerConfig>,
 }
 
@@ -62,14 +62,52 @@ impl Identity {
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         let certificate = params.self_signed(&key)?;
 
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let private = PrivateKeyDer::try_from(key.serialize_der())
-            .map_err(|text| rustls::Error::General(text.to_owned()))?;
-        let mut server = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()?
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate.der().clone()], private)?;
-        server.alpn_protocols = vec![b"h2".to_vec()];
+        let server = server(certificate.der().clone(), &key, b"h2")?;
         Ok(Self { cert_pem: certificate.pem(), key_pem: key.serialize_pem(), server: Arc::new(server) })
     }
+
+    /// As clnrest makes its own: an authority, whose certificate is what clients are given (`ca.pem`), and one that it
+    /// signs, for `cln`, `localhost` and this address.
+    pub(crate) fn of_clnrest(host: IpAddr) -> Result<Self, IdentityError> {
+        let names =
+            |first: &str| CertificateParams::new([first, "cln", "localhost"].map(str::to_owned).to_vec());
+        let mut authority = names("cln Root REST CA")?;
+        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        authority.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+        authority.use_authority_key_identifier_extension = true;
+        let authority_key = KeyPair::generate()?;
+        let authority_pem = authority.self_signed(&authority_key)?.pem();
+        let mut params = names("cln rest server")?;
+        params.is_ca = IsCa::NoCa;
+        params.key_usages = vec![
+            KeyUsagePurpose::DigitalSignature,
+            KeyUsagePurpose::KeyEncipherment,
+            KeyUsagePurpose::KeyAgreement,
+        ];
+        params.use_authority_key_identifier_extension = true;
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params.distinguished_name.push(DnType::CommonName, "cln rest server");
+        params.subject_alt_names.push(SanType::IpAddress(host));
+        let key = KeyPair::generate()?;
+        let certificate = params.signed_by(&key, &rcgen::Issuer::new(authority, authority_key))?;
+        let server = server(certificate.der().clone(), &key, b"http/1.1")?;
+        Ok(Self { cert_pem: authority_pem, key_pem: key.serialize_pem(), server: Arc::new(server) })
+    }
+}
+
+/// TLS 1.2 and 1.3 with this certificate, for one protocol.
+fn server(
+    certificate: CertificateDer<'static>,
+    key: &KeyPair,
+    protocol: &[u8],
+) -> Result<ServerConfig, IdentityError> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let private = PrivateKeyDer::try_from(key.serialize_der())
+        .map_err(|text| rustls::Error::General(text.to_owned()))?;
+    let mut server = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], private)?;
+    server.alpn_protocols = vec![protocol.to_vec()];
+    Ok(server)
 }

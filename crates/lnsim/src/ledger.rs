@@ -382,6 +382,17 @@ impl Ledger {
         hashes.iter().filter_map(|hash| self.look_up(hash, now).ok()).collect()
     }
 
+    /// The first invoice that was settled after the one with this index. Zero: the first of all, as CLN has it.
+    pub fn next_settled(&mut self, index: u64, now: u64) -> Option<Invoice> {
+        let hash = *self.settled.get(usize::try_from(index).ok()?)?;
+        self.look_up(&hash, now).ok()
+    }
+
+    /// The payment hashes of all invoices, in the order in which they were made.
+    pub fn hashes(&self) -> Vec<Hash32> {
+        self.added.clone()
+    }
+
     fn entry(&mut self, hash: &Hash32, now: u64) -> Result<&mut Entry, LedgerError> {
         if self.added.is_empty() {
             return Err(LedgerError::NoInvoices);

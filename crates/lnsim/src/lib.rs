@@ -12,6 +12,7 @@
 
 pub mod bolt11;
 mod call;
+mod cln;
 mod eclair;
 mod fault;
 mod front;

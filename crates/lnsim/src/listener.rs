@@ -24,7 +24,7 @@ use crate::front::Front;
 use crate::world::World;
 
 /// How long a client may take over the TLS handshake.
-const HANDSHAKE: Duration = Duration::from_secs(10);
+pub(crate) const HANDSHAKE: Duration = Duration::from_secs(10);
 
 /// Connections that may wait to be accepted.
 const BACKLOG: u32 = 1024;

@@ -9,11 +9,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tempfile::TempDir;
+use tokio::net::UnixListener;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
 
 use crate::bolt11::NodeKey;
+use crate::cln::{self, Cln, Rest};
 use crate::eclair::{Eclair, EclairOptions};
 use crate::fault::{Fault, FaultKind};
 use crate::front::Front;
@@ -119,6 +121,7 @@ pub struct Sim {
     world: Arc<World>,
     address: SocketAddr,
     dir: PathBuf,
+    cln: Arc<Cln>,
     /// One for each port.
     modes: Mutex<Vec<mpsc::UnboundedSender<ModeChange>>>,
     /// `Some` until dropped.
@@ -159,7 +162,8 @@ impl Sim {
         runtime.spawn(listener::serve(port, front, TlsAcceptor::from(identity.server), mode_changes));
 
         let modes = Mutex::new(vec![modes]);
-        let sim = Self { world, address, dir, modes, runtime: Some(runtime), _temporary: temporary };
+        let cln = Arc::new(Cln::new(world.clone(), random()?));
+        let sim = Self { world, address, dir, cln, modes, runtime: Some(runtime), _temporary: temporary };
         for fault in options.faults {
             sim.fault(fault);
         }
@@ -204,6 +208,45 @@ impl Sim {
         let door = Lnurl::new(self.world.clone(), options);
         let world = self.world.clone();
         self.open(listen, |port, modes| http::serve(port, modes, world, Arc::new(door)))
+    }
+
+    /// Opens lightningd's socket at `path`; it stays open as long as the simulator runs.
+    ///
+    /// # Errors
+    /// The path can't be had.
+    pub fn open_cln_socket(&self, path: &Path) -> Result<(), StartError> {
+        let write_error = |source| StartError::Write { path: path.to_owned(), source };
+        let stopped = || write_error(io::Error::other("the simulator has stopped"));
+        let runtime = self.runtime.as_ref().ok_or_else(stopped)?;
+        let listener = {
+            let _guard = runtime.enter();
+            UnixListener::bind(path).map_err(write_error)?
+        };
+        runtime.spawn(cln::serve(listener, path.to_owned(), self.cln.clone(), self.modes()));
+        Ok(())
+    }
+
+    /// Opens clnrest on `listen` (port 0 is any free one), and writes its `ca.pem` into the simulator's directory; it
+    /// stays open as long as the simulator runs.
+    ///
+    /// # Errors
+    /// The address can't be had, or the file can't be written.
+    pub fn open_cln_rest(&self, listen: SocketAddr) -> Result<SocketAddr, StartError> {
+        let identity = Identity::of_clnrest(listen.ip())?;
+        write(&self.cln_ca_path(), identity.cert_pem.as_bytes(), 0o644)?;
+        let (world, door) = (self.world.clone(), Arc::new(Rest(self.cln.clone())));
+        let tls = TlsAcceptor::from(identity.server);
+        self.open(listen, |port, modes| http::serve_tls(port, modes, world, door, tls))
+    }
+
+    /// The certificate of clnrest's authority.
+    pub fn cln_ca_path(&self) -> PathBuf {
+        self.dir.join("ca.pem")
+    }
+
+    /// A rune for clnrest that permits these methods; for none of them it permits everything.
+    pub fn cln_rune(&self, methods: &[&str]) -> String {
+        self.cln.rune(methods)
     }
 
     /// Makes an invoice, as `AddInvoice` does, faults included.

@@ -290,6 +290,12 @@ impl World {
         receiver
     }
 
+    /// The first invoice that was settled after the one with this index, unless the push is silent.
+    pub(crate) fn next_settled(&self, index: u64) -> Option<Invoice> {
+        let next = self.with_ledger(|ledger, now| ledger.next_settled(index, now))?;
+        (!self.faults().silences_push()).then_some(next)
+    }
+
     /// Tells the subscribers of an invoice that was added or settled just now.
     fn publish(&self, books: &mut Books, invoice: &Invoice) {
         if books.subscribers.is_empty() || self.faults().silences_push() {

@@ -182,8 +182,9 @@ impl ConfigFile {
             other => return Err(wrong_form(setting, &name, other).at(place)),
         };
         let is_secret = match setting.kind {
-            kind if kind.is_secret() => true,
             Kind::MacaroonFile => files::is_inline_secret(&text),
+            Kind::Rune => files::is_inline_rune(&text),
+            kind if kind.is_secret() => true,
             _ => false,
         };
         if is_secret && self.mode & 0o007 != 0 {
@@ -193,7 +194,8 @@ impl ConfigFile {
                 Complaint::new(name, problem, "the path of a file, or chmod o-rwx on this one").at(place)
             );
         }
-        let inline = is_secret || setting.kind == Kind::CertificateFile && files::is_inline_pem(&text);
+        let is_certificate = matches!(setting.kind, Kind::CertificateFile | Kind::ClnCertificateFile);
+        let inline = is_secret || is_certificate && files::is_inline_pem(&text);
         let text = match self.path.parent() {
             Some(dir) if setting.kind.is_path() && !inline && !text.is_empty() => {
                 Zeroizing::new(dir.join(text.as_str()).to_string_lossy().into_owned())

@@ -8,6 +8,12 @@ use zeroize::Zeroizing;
 /// The largest macaroon taken, in bytes; LND's own have about 150 to 300.
 const MAX_MACAROON: usize = 4 * 1024;
 
+/// The shortest rune: base64 of a signature of 32 bytes and nothing else.
+const MIN_RUNE: usize = 43;
+
+/// The longest rune taken, in bytes; one restricted to four methods has about 200.
+const MAX_RUNE: usize = 4 * 1024;
+
 /// The largest certificate file taken, in bytes: a chain of several.
 const MAX_CERTIFICATE: usize = 16 * 1024;
 
@@ -82,6 +88,28 @@ pub(crate) fn macaroon(setting: &Setting, found: &Found, read: Read<'_>) -> Resu
     }
     let decoded = from_hex(bytes.trim_ascii()).map(Zeroizing::new).filter(|decoded| is_macaroon(decoded));
     decoded.map(|decoded| decoded.to_vec()).ok_or_else(|| wrong_content(setting, found, "holds no macaroon"))
+}
+
+/// Reads a rune, or the file that holds it: base64 for URLs.
+pub(crate) fn rune(setting: &Setting, found: &Found, read: Read<'_>) -> Result<Vec<u8>, Complaint> {
+    let bytes = match is_inline_rune(&found.text) {
+        true => Zeroizing::new(found.text.as_bytes().to_vec()),
+        false => Zeroizing::new(load(setting, &found.name, &found.text, read)?),
+    };
+    let rune = bytes.trim_ascii();
+    let fits = (MIN_RUNE..=MAX_RUNE).contains(&rune.len())
+        && rune.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_=".contains(byte));
+    if fits {
+        Ok(rune.to_vec())
+    } else {
+        Err(Complaint::new(&found.name, "holds no rune", setting.kind.expected()))
+    }
+}
+
+/// Whether a text in a rune's place is the rune itself: no rune has a `/` or a `.`, and a path without either is
+/// rather a misspelt rune, which must not be shown.
+pub(crate) fn is_inline_rune(text: &str) -> bool {
+    !text.contains(['/', '.'])
 }
 
 /// Whether a text in a macaroon's place is the macaroon itself, in hex, or meant to be.

@@ -107,6 +107,14 @@ pub enum Kind {
     MacaroonFile,
     /// The path of a file that holds a certificate.
     CertificateFile,
+    /// The path of lightningd's socket.
+    RpcFile,
+    /// clnrest's address.
+    ClnAddress,
+    /// A rune, or the path of a file that holds it: secret.
+    Rune,
+    /// The path of a file that holds the certificate of clnrest's authority.
+    ClnCertificateFile,
     /// A connection of Nostr Wallet Connect: secret.
     NwcUri,
     /// The root key itself: secret.
@@ -151,6 +159,12 @@ impl Kind {
             Self::Socks5 => "host:port or socks5://host:port, without a user name",
             Self::MacaroonFile => "the path of a macaroon that LND made, such as invoice.macaroon",
             Self::CertificateFile => "the path of the node's certificate in PEM form, such as LND's tls.cert",
+            Self::RpcFile => {
+                "the path of lightningd's socket, such as /home/cln/.lightning/bitcoin/lightning-rpc"
+            }
+            Self::ClnAddress => "host or host:port, such as 127.0.0.1:3010",
+            Self::Rune => "a rune as createrune gives it, or the path of a file that holds it",
+            Self::ClnCertificateFile => "the path of a certificate in PEM form, such as lightningd's ca.pem",
             Self::NwcUri => {
                 "nostr+walletconnect://, the wallet's key, ?relay=… with wss:// or ws:// and &secret=…, as the wallet shows it"
             }
@@ -168,12 +182,20 @@ impl Kind {
 
     /// Whether the value is a path: in `l402d.toml` a relative one starts from the file's directory.
     pub const fn is_path(self) -> bool {
-        matches!(self, Self::MacaroonFile | Self::CertificateFile | Self::RootKeyFile)
+        matches!(
+            self,
+            Self::MacaroonFile
+                | Self::CertificateFile
+                | Self::RootKeyFile
+                | Self::RpcFile
+                | Self::Rune
+                | Self::ClnCertificateFile
+        )
     }
 
     /// Whether the value itself must never be shown.
     pub const fn is_secret(self) -> bool {
-        matches!(self, Self::NwcUri | Self::Password | Self::RootKey)
+        matches!(self, Self::NwcUri | Self::Password | Self::RootKey | Self::Rune)
     }
 }
 

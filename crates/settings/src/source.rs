@@ -35,7 +35,10 @@ impl Found {
         // An address with a user name may hold a password.
         let may_be_secret = self.inline
             || self.text.contains('@')
-                && matches!(setting.kind, Kind::Address | Kind::HttpAddress | Kind::Socks5);
+                && matches!(
+                    setting.kind,
+                    Kind::Address | Kind::ClnAddress | Kind::HttpAddress | Kind::Socks5
+                );
         if may_be_secret { Complaint { value: None, ..complaint } } else { complaint }
     }
 }

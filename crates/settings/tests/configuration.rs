@@ -3,9 +3,9 @@
 
 use proptest::prelude::*;
 use settings::{
-    Access, AgentConfig, BackendConfig, BackendSettings, Complaint, EclairSettings, Flags, LndSettings,
-    LnurlSettings, RootKeys, Secret, backend_exists, check_private_mode, default_backend, lnurl_backend,
-    named_backend, realm_has_reuse, root_keys, set_but_not_read,
+    Access, AgentConfig, BackendConfig, BackendSettings, ClnSettings, Complaint, EclairSettings, Flags,
+    LndSettings, LnurlSettings, RootKeys, Secret, backend_exists, check_private_mode, default_backend,
+    lnurl_backend, named_backend, realm_has_reuse, root_keys, set_but_not_read,
 };
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -23,6 +23,7 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
         "/invoice.macaroon" => Ok(macaroon()),
         "/hex.macaroon" => Ok(hex(&macaroon()).into_bytes()),
         "/tls.cert" => Ok(PEM.to_vec()),
+        "/cln.rune" => Ok(format!("{RUNE}\n").into_bytes()),
         "/tls.both" => {
             Ok([PEM, b"-----BEGIN EC PRIVATE KEY-----\nabcd\n-----END EC PRIVATE KEY-----\n"].concat())
         }
@@ -125,16 +126,19 @@ fn all_that_is_missing_is_named_at_once() {
 
 #[test]
 fn a_type_that_is_not_here_is_never_passed_over() {
-    for later in ["LNC", "CLN", "BOLT12", "cln"] {
+    for later in ["LNC", "BOLT12", "bolt12"] {
         let complaints = default_of(&good_but(&[("LN_CLIENT_TYPE", later)])).unwrap_err();
         let expected = format!(
-            "LN_CLIENT_TYPE \"{later}\" is a known type, but not in this version; expected LND, ECLAIR, LNURL or NWC"
+            "LN_CLIENT_TYPE \"{later}\" is a known type, but not in this version; expected LND, CLN, ECLAIR, LNURL or NWC"
         );
         assert_eq!(complaints, [expected]);
         assert!(named_backend("x", &[("type", later)], &read).is_err());
     }
     let complaints = default_of(&good_but(&[("LN_CLIENT_TYPE", "PHOENIX")])).unwrap_err();
-    assert_eq!(complaints, ["LN_CLIENT_TYPE \"PHOENIX\" is not valid; expected LND, ECLAIR, LNURL or NWC"]);
+    assert_eq!(
+        complaints,
+        ["LN_CLIENT_TYPE \"PHOENIX\" is not valid; expected LND, CLN, ECLAIR, LNURL or NWC"]
+    );
     let complaints = default_of(&good_but(&[("LNC_PAIRING_PHRASE", "abandon ability able")])).unwrap_err();
     assert!(
         complaints[0].contains("means LNC") && complaints[0].contains("not in this version"),
@@ -263,7 +267,55 @@ fn all_that_is_wrong_with_a_block_is_named_at_once() {
         assert!(complaint.starts_with(start), "{complaint}\n{start}");
     }
     let complaints = lines(named_backend::<&str, &str>("main", &[], &read).unwrap_err());
-    assert_eq!(complaints, ["type of l402_backend main is missing; expected LND, ECLAIR, LNURL or NWC"]);
+    assert_eq!(complaints, ["type of l402_backend main is missing; expected LND, CLN, ECLAIR, LNURL or NWC"]);
+}
+
+const RUNE: &str = "tU-RLjMiDpY2U0o3W1oFowar36RFGpWloPbW9-RuZdo9MyZpZD0wMjRiOWExZmE4ZTAwNmYxZTM5Mzdm";
+
+fn cln_of(pairs: &[(&str, &str)]) -> Result<BackendConfig, Vec<String>> {
+    named_backend("main", pairs, &read).map(|backend| backend.config).map_err(lines)
+}
+
+#[test]
+fn a_cln_by_its_socket_or_by_clnrest() {
+    let path = "/home/cln/.lightning/bitcoin/lightning-rpc";
+    let socket = ClnSettings::Socket { path: path.into() };
+    assert_eq!(cln_of(&[("type", "cln"), ("rpc_file", path)]), Ok(BackendConfig::Cln(socket.clone())));
+    let found = default_of(&[("LN_CLIENT_TYPE", "CLN"), ("CLN_LIGHTNING_RPC_FILE_PATH", path)]);
+    assert_eq!(found.unwrap().unwrap().config, BackendConfig::Cln(socket));
+    let rest = |certificate| {
+        let rune = Secret::new(RUNE.to_owned());
+        BackendConfig::Cln(ClnSettings::Rest { address: "10.0.0.5:3010".into(), rune, certificate })
+    };
+    let address = ("address", "https://10.0.0.5");
+    assert_eq!(cln_of(&[("type", "CLN"), address, ("rune", RUNE)]), Ok(rest(None)));
+    let keys = [("type", "cln"), address, ("rune", "/cln.rune"), ("cert", "/tls.cert")];
+    assert_eq!(cln_of(&keys), Ok(rest(Some(PEM.to_vec()))));
+}
+
+#[test]
+fn what_is_wrong_with_a_cln() {
+    let rest = ("address", "10.0.0.5:3010");
+    let cases: [(&[(&str, &str)], &str); 7] = [
+        (&[], "rpc_file of l402_backend main is missing; expected the path of lightningd's socket"),
+        (&[("rpc_file", "/run/rpc"), rest], "address of l402_backend main is set together with rpc_file of"),
+        (&[("rpc_file", "rpc")], "rpc_file of l402_backend main \"rpc\" is not valid; expected the path"),
+        (&[rest], "rune of l402_backend main is missing; expected a rune"),
+        (&[rest, ("rune", "hunter2hunter2")], "rune of l402_backend main holds no rune; expected a rune"),
+        (&[rest, ("rune", "/tls.cert")], "rune of l402_backend main holds no rune; expected a rune"),
+        (
+            &[rest, ("rune", RUNE), ("macaroon", "/m")],
+            "macaroon of l402_backend main is no key of type CLN; expected one of type, rpc_file, address, rune, cert,",
+        ),
+    ];
+    for (more, start) in cases {
+        let complaints = cln_of(&[&[("type", "cln")], more].concat()).unwrap_err();
+        assert_eq!(complaints.len(), 1, "{complaints:?}");
+        assert!(complaints[0].starts_with(start), "{complaints:?}");
+        assert!(!complaints[0].contains("hunter2"), "{complaints:?}");
+    }
+    let shown = format!("{:?}", cln_of(&[("type", "cln"), rest, ("rune", RUNE)]));
+    assert!(shown.contains("[redacted]") && !shown.contains(RUNE), "{shown}");
 }
 
 #[test]
@@ -441,12 +493,16 @@ fn backend(name: String) -> impl Strategy<Value = BackendSettings> {
                 socks5_proxy,
             })
         });
+    let socket = text().prop_map(|path| BackendConfig::Cln(ClnSettings::Socket { path: path.into() }));
+    let rest = (address(), text(), prop::option::of(bytes())).prop_map(|(address, rune, certificate)| {
+        BackendConfig::Cln(ClnSettings::Rest { address, rune: Secret::new(rune), certificate })
+    });
     let eclair = (address(), text()).prop_map(|(address, password)| {
         BackendConfig::Eclair(EclairSettings { address, password: Secret::new(password) })
     });
     let lnurl = (address(), proxy())
         .prop_map(|(address, socks5_proxy)| BackendConfig::Lnurl(LnurlSettings { address, socks5_proxy }));
-    (prop_oneof![lnd, eclair, lnurl], 100u64..=600_000)
+    (prop_oneof![lnd, socket, rest, eclair, lnurl], 100u64..=600_000)
         .prop_map(move |(config, timeout_ms)| BackendSettings { name: name.clone(), timeout_ms, config })
 }
 
@@ -503,7 +559,8 @@ fn the_pipe_of_another_release_is_refused() {
     assert!(complaints(&with(b"colour=red\0"))[0].starts_with("colour is not known; expected"));
     assert!(complaints(&with(b"log_filter=a\0"))[0].starts_with("log_filter is written twice; expected"));
     assert!(
-        complaints(&with(b"backend.x.type=cln\0"))[0].starts_with("backend.x.type is not valid; expected")
+        complaints(&with(b"backend.x.type=phoenix\0"))[0]
+            .starts_with("backend.x.type is not valid; expected")
     );
     assert_eq!(complaints(&with(b"backend.x.type=lnd\0")).len(), 4);
     let root = complaints(&with(b"root_key=5ecretZ\0"));

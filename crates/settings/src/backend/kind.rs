@@ -1,6 +1,7 @@
 //! The one list of kinds of backends. A kind is a file beside this one, with its records, its typed settings and its
 //! part of the configuration pipe, and a line in each of the lists here.
 use super::{
+    cln::{self, ClnSettings},
     eclair::{self, EclairSettings},
     lnd::{self, LndSettings},
     lnurl::{self, LnurlSettings},
@@ -20,6 +21,8 @@ pub enum BackendKind {
     Eclair,
     /// A Lightning address, over LNURL-pay.
     Lnurl,
+    /// Core Lightning, over its socket or clnrest.
+    Cln,
     /// Nostr Wallet Connect (NIP-47).
     Nwc,
 }
@@ -33,19 +36,21 @@ pub enum BackendConfig {
     Eclair(EclairSettings),
     /// A Lightning address, over LNURL-pay.
     Lnurl(LnurlSettings),
+    /// Core Lightning, over its socket or clnrest.
+    Cln(ClnSettings),
     /// Nostr Wallet Connect (NIP-47).
     Nwc(NwcSettings),
 }
 
 /// Types that the former module had and this version has not.
-const LATER: &[&str] = &["LNC", "CLN", "BOLT12"];
+const LATER: &[&str] = &["LNC", "BOLT12"];
 
 /// What an operator should write as a type; names all of [`BackendKind::ALL`].
-pub(crate) const EXPECTED: &str = "LND, ECLAIR, LNURL or NWC";
+pub(crate) const EXPECTED: &str = "LND, CLN, ECLAIR, LNURL or NWC";
 
 impl BackendKind {
     /// Every kind, in the order of the reference.
-    pub const ALL: &[Self] = &[Self::Lnd, Self::Eclair, Self::Lnurl, Self::Nwc];
+    pub const ALL: &[Self] = &[Self::Lnd, Self::Cln, Self::Eclair, Self::Lnurl, Self::Nwc];
 
     /// Its name, as in `LN_CLIENT_TYPE`.
     pub const fn name(self) -> &'static str {
@@ -53,6 +58,7 @@ impl BackendKind {
             Self::Lnd => "LND",
             Self::Eclair => "ECLAIR",
             Self::Lnurl => "LNURL",
+            Self::Cln => "CLN",
             Self::Nwc => "NWC",
         }
     }
@@ -63,6 +69,7 @@ impl BackendKind {
             Self::Lnd => lnd::KEYS,
             Self::Eclair => eclair::KEYS,
             Self::Lnurl => lnurl::KEYS,
+            Self::Cln => cln::KEYS,
             Self::Nwc => nwc::KEYS,
         }
     }
@@ -111,6 +118,7 @@ impl BackendConfig {
             Self::Lnd(_) => BackendKind::Lnd,
             Self::Eclair(_) => BackendKind::Eclair,
             Self::Lnurl(_) => BackendKind::Lnurl,
+            Self::Cln(_) => BackendKind::Cln,
             Self::Nwc(_) => BackendKind::Nwc,
         }
     }
@@ -121,6 +129,7 @@ impl BackendConfig {
             BackendKind::Lnd => LndSettings::build(source).map(Self::Lnd),
             BackendKind::Eclair => EclairSettings::build(source).map(Self::Eclair),
             BackendKind::Lnurl => LnurlSettings::build(source).map(Self::Lnurl),
+            BackendKind::Cln => ClnSettings::build(source).map(Self::Cln),
             BackendKind::Nwc => NwcSettings::build(source).map(Self::Nwc),
         }
     }
@@ -131,6 +140,7 @@ impl BackendConfig {
             Self::Lnd(lnd) => lnd.write(pair),
             Self::Eclair(eclair) => eclair.write(pair),
             Self::Lnurl(lnurl) => lnurl.write(pair),
+            Self::Cln(cln) => cln.write(pair),
             Self::Nwc(nwc) => nwc.write(pair),
         }
     }
@@ -141,6 +151,7 @@ impl BackendConfig {
             BackendKind::Lnd => LndSettings::read(pairs).map(Self::Lnd),
             BackendKind::Eclair => EclairSettings::read(pairs).map(Self::Eclair),
             BackendKind::Lnurl => LnurlSettings::read(pairs).map(Self::Lnurl),
+            BackendKind::Cln => ClnSettings::read(pairs).map(Self::Cln),
             BackendKind::Nwc => NwcSettings::read(pairs).map(Self::Nwc),
         }
     }

@@ -1,4 +1,5 @@
 //! Backends: what the environment, an `l402_backend` block or a table of `l402d.toml` says of one.
+mod cln;
 mod common;
 mod eclair;
 mod kind;
@@ -7,6 +8,7 @@ mod lnurl;
 mod nwc;
 mod source;
 
+pub use cln::*;
 pub use common::*;
 pub use eclair::*;
 pub(crate) use kind::EXPECTED;

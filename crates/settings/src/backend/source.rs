@@ -37,6 +37,12 @@ impl Source<'_> {
         self.keep(check(setting, &found, self.read).map_err(|complaint| complaint.at(found.place)))
     }
 
+    /// The content of a file that may be named.
+    pub(crate) fn optional_content(&mut self, setting: &Setting, check: Check) -> Option<Vec<u8>> {
+        self.found(setting)?;
+        self.content(setting, check)
+    }
+
     /// What is written; an empty text counts as nothing.
     pub(crate) fn found(&mut self, setting: &Setting) -> Option<Found> {
         self.keep((self.find)(setting))?.filter(|found| !found.text.is_empty())

@@ -1,0 +1,89 @@
+//! lightningd's errors in words that say what to do.
+
+use std::time::Duration;
+
+use super::rpc::RpcError;
+use crate::LightningError;
+use crate::http::shown;
+
+/// The rune does not let in, or not to this method (lightningd's 1501 to 1503).
+pub(super) const NOT_AUTHORIZED: i64 = 1501;
+
+/// `waitanyinvoice` waited as long as it was asked to.
+pub(super) const WAIT_TIMED_OUT: i64 = 904;
+
+/// How long until a node that starts or stops is worth another attempt.
+const RESTART: Duration = Duration::from_secs(1);
+
+/// A call of lightningd's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Method {
+    Invoice,
+    ListInvoices,
+    WaitAnyInvoice,
+    GetInfo,
+}
+
+impl Method {
+    /// Its name on the wire.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Invoice => "invoice",
+            Self::ListInvoices => "listinvoices",
+            Self::WaitAnyInvoice => "waitanyinvoice",
+            Self::GetInfo => "getinfo",
+        }
+    }
+}
+
+/// What an error means.
+pub(super) fn refusal(method: Method, error: &RpcError) -> LightningError {
+    let (name, text) = (method.name(), shown(&error.message));
+    let said = match error.code {
+        // A plugin that ended, lightningd on its way down.
+        -5 | -4 => return LightningError::unavailable(format!("{name}: {text}"), RESTART),
+        -32601 => {
+            format!("{name} is not known to the node: Core Lightning 23.08 or later is needed ({text})")
+        }
+        -32602 => format!("{name}: the node does not understand what is asked: {text}"),
+        NOT_AUTHORIZED..=1503 => format!(
+            "the rune does not permit {name}: make one that permits invoice, listinvoices, waitanyinvoice and \
+             getinfo ({text})"
+        ),
+        900 => format!("{name}: the label is taken, which a label at random never is: {text}"),
+        901 => format!("{name}: the preimage was used before: {text}"),
+        902 => format!("{name}: none of the node's channels can be named in an invoice: {text}"),
+        0 => format!("{name}: {text}"),
+        code => format!("{name}: {text} (code {code})"),
+    };
+    LightningError::Refused(said)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(code: i64) -> String {
+        let error = RpcError { code, message: "said\nthe node".to_owned() };
+        refusal(Method::Invoice, &error).to_string()
+    }
+
+    #[test]
+    fn each_error_has_its_text() {
+        for (code, part) in [
+            (-32601, "23.08"),
+            (-32602, "does not understand"),
+            (1501, "the rune does not permit invoice"),
+            (1502, "the rune does not permit invoice"),
+            (900, "label"),
+            (901, "preimage"),
+            (902, "channels"),
+            (-1, "(code -1)"),
+            (-4, "unavailable"),
+            (0, "invoice: said the node"),
+        ] {
+            assert!(text(code).contains(part), "{code}: {}", text(code));
+            assert!(text(code).contains("said the node"), "{code}: {}", text(code));
+        }
+    }
+}

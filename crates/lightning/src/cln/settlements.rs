@@ -1,0 +1,139 @@
+//! Settlements as lightningd tells of them: one `waitanyinvoice` after the other, each behind the last payment's index.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use super::link::{Failure, Link};
+use super::message::{self, Row};
+use super::refusal::{Method, WAIT_TIMED_OUT};
+use crate::pause::{FIRST_PAUSE, pause_after};
+use crate::{LightningError, Settlement};
+
+/// Settlements that may wait for the engine; beyond that the node is not asked.
+const BACKLOG: usize = 1024;
+
+/// How long a call waits for a payment, seconds. A connection that is dead is noticed then, if not before.
+const WAIT_S: u64 = 55;
+
+/// Longest pause after a refusal, which only the operator can mend.
+const REFUSED_PAUSE: Duration = Duration::from_secs(60);
+
+/// Follows the settlements until the receiver is dropped.
+pub(super) fn follow(link: Arc<Link>, timeout: Duration) -> mpsc::Receiver<Settlement> {
+    let (to, settlements) = mpsc::channel(BACKLOG);
+    tokio::spawn(async move {
+        let mut follower =
+            Follower { link, timeout, to: to.clone(), pay_index: None, failures: 0, complaint: None };
+        tokio::select! {
+            () = to.closed() => {}
+            () = follower.run() => {}
+        }
+    });
+    settlements
+}
+
+struct Follower {
+    link: Arc<Link>,
+    /// The deadline of a call that does not wait.
+    timeout: Duration,
+    to: mpsc::Sender<Settlement>,
+    /// The last payment that was seen; `None` until the node told where it is.
+    pay_index: Option<u64>,
+    /// Calls that failed since one succeeded.
+    failures: u32,
+    /// What was logged last; the same is not logged again.
+    complaint: Option<String>,
+}
+
+impl Follower {
+    /// Ends when the engine has gone.
+    async fn run(&mut self) {
+        while !self.to.is_closed() {
+            let Err(error) = self.step().await else {
+                self.failures = 0;
+                if self.complaint.take().is_some() {
+                    tracing::info!("settlements are pushed again");
+                }
+                continue;
+            };
+            let text = error.to_string();
+            if self.complaint.as_ref() != Some(&text) {
+                tracing::warn!("no settlements are pushed, only look-ups find them: {text}");
+                self.complaint = Some(text);
+            }
+            let pause = match error {
+                LightningError::Unavailable { retry_after, .. } => {
+                    retry_after.max(pause_after(self.failures))
+                }
+                LightningError::TimedOut => FIRST_PAUSE,
+                LightningError::Refused(_) | LightningError::Wrong(_) => {
+                    pause_after(self.failures).saturating_mul(4).min(REFUSED_PAUSE)
+                }
+            };
+            self.failures = self.failures.saturating_add(1);
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    /// Finds out where to begin, or waits for one payment.
+    async fn step(&mut self) -> Result<(), LightningError> {
+        let Some(after) = self.pay_index else {
+            self.pay_index = Some(self.last().await?);
+            return Ok(());
+        };
+        let Some(row) = self.wait(after, WAIT_S).await? else { return Ok(()) };
+        let Some(index) = row.pay_index.filter(|index| *index > after) else {
+            return Err(LightningError::Wrong("a payment without an index behind the last one's".to_owned()));
+        };
+        match message::settlement(row) {
+            // An error means that the engine has gone, which `run` sees.
+            Ok(settlement) => drop(self.to.send(settlement).await),
+            Err(error) => tracing::warn!("a settlement is passed over: {error}"),
+        }
+        self.pay_index = Some(index);
+        Ok(())
+    }
+
+    /// The index of the last payment so far. Nobody tells it, but any index can be asked for a payment behind it: first in
+    /// growing steps, then by halves.
+    async fn last(&self) -> Result<u64, LightningError> {
+        let Some(mut low) = self.index_behind(0).await? else { return Ok(0) };
+        let mut step = 1;
+        let mut high = loop {
+            match self.index_behind(low.saturating_add(step)).await? {
+                Some(index) => low = index,
+                None => break low.saturating_add(step),
+            }
+            step *= 2;
+        };
+        while low < high {
+            let middle = low + (high - low) / 2;
+            match self.index_behind(middle).await? {
+                Some(index) => low = index,
+                None => high = middle,
+            }
+        }
+        Ok(low)
+    }
+
+    async fn index_behind(&self, after: u64) -> Result<Option<u64>, LightningError> {
+        let Some(row) = self.wait(after, 0).await? else { return Ok(None) };
+        let index = row.pay_index.filter(|index| *index > after);
+        index.map(Some).ok_or_else(|| LightningError::Wrong("a payment without its index".to_owned()))
+    }
+
+    /// The first payment behind this index, if one comes within so many seconds.
+    async fn wait(&self, after: u64, seconds: u64) -> Result<Option<Row>, LightningError> {
+        let params = json!({ "lastpay_index": after, "timeout": seconds });
+        let deadline = Instant::now() + Duration::from_secs(seconds) + self.timeout;
+        match self.link.call(Method::WaitAnyInvoice, &params, deadline).await {
+            Ok(row) => message::decode(Method::WaitAnyInvoice.name(), row).map(Some),
+            Err(Failure::Answer(error)) if error.code == WAIT_TIMED_OUT => Ok(None),
+            Err(failure) => Err(failure.of(Method::WaitAnyInvoice)),
+        }
+    }
+}

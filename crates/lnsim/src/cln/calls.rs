@@ -1,0 +1,252 @@
+//! lightningd's calls, each in its manner.
+
+use std::time::Duration;
+
+use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
+use serde_json::{Map, Value, json};
+
+use super::{Cln, RpcError};
+use crate::call::{Call, ConnectionId};
+use crate::ledger::{Hash32, Invoice, LedgerError, State};
+use crate::method::Method;
+use crate::world::{CreateError, InvoiceSpec};
+
+/// JSON-RPC's "method not found".
+const UNKNOWN_COMMAND: i64 = -32601;
+
+/// JSON-RPC's "invalid params".
+const BAD_PARAMS: i64 = -32602;
+
+/// lightningd's general error.
+const LIGHTNINGD: i64 = -1;
+
+/// `INVOICE_LABEL_ALREADY_EXISTS` and its neighbours in lightningd's list.
+const LABEL_EXISTS: i64 = 900;
+const PREIMAGE_EXISTS: i64 = 901;
+const WAIT_TIMED_OUT: i64 = 904;
+const INVOICE_NOT_FOUND: i64 = 905;
+const STATUS_NOT_AS_ASKED: i64 = 906;
+
+/// Life of an invoice unless told otherwise, seconds: a week.
+const EXPIRY_S: u64 = 604_800;
+
+/// The longest description that fits into an invoice, bytes.
+const MAX_DESCRIPTION: usize = 639;
+
+/// Answers one call.
+pub(super) async fn call(
+    cln: &Cln,
+    connection: Option<ConnectionId>,
+    name: &str,
+    params: &Value,
+) -> Result<Value, RpcError> {
+    let Some(params) = params.as_object() else {
+        return Err(RpcError::new(BAD_PARAMS, "lnsim takes parameters by name only"));
+    };
+    let method = match name {
+        "invoice" => Method::AddInvoice,
+        "listinvoices" => Method::LookupInvoice,
+        "getinfo" => Method::GetInfo,
+        "delinvoice" => Method::CancelInvoice,
+        "waitanyinvoice" => return wait_any_invoice(cln, connection, params).await,
+        _ => return Err(RpcError::new(UNKNOWN_COMMAND, format!("Unknown command '{name}'"))),
+    };
+    cln.world.calls.add(method);
+    let mut call = Call::new(&cln.world, method, connection);
+    before(&mut call).await?;
+    let answer = match method {
+        Method::AddInvoice => invoice(cln, params),
+        Method::LookupInvoice => list_invoices(cln, params),
+        Method::CancelInvoice => del_invoice(cln, params),
+        _ => Ok(get_info(cln)),
+    }?;
+    call.after().await;
+    Ok(answer)
+}
+
+async fn before(call: &mut Call<'_>) -> Result<(), RpcError> {
+    call.before().await.map_err(|(code, text)| RpcError::new(code.into(), text))
+}
+
+fn get_info(cln: &Cln) -> Value {
+    json!({
+        "id": HEXLOWER.encode(&cln.world.receiver.public()),
+        "alias": "lnsim",
+        "color": "3399ff",
+        "num_peers": 1,
+        "num_pending_channels": 0,
+        "num_active_channels": 1,
+        "num_inactive_channels": 0,
+        "address": [],
+        "binding": [],
+        "version": "v26.06",
+        "blockheight": 450,
+        "network": "regtest",
+        "fees_collected_msat": 0,
+        "lightning-dir": "/nowhere/.lightning/regtest",
+    })
+}
+
+fn invoice(cln: &Cln, params: &Map<String, Value>) -> Result<Value, RpcError> {
+    let label = label(params)?;
+    let amount_msat = match params.get("amount_msat") {
+        Some(Value::String(text)) if text == "any" => 0,
+        Some(Value::String(text)) => text.strip_suffix("msat").unwrap_or(text).parse().unwrap_or(0),
+        Some(value) => value.as_u64().unwrap_or(0),
+        None => return Err(missing("amount_msat")),
+    };
+    let Some(description) = params.get("description").and_then(Value::as_str) else {
+        return Err(missing("description"));
+    };
+    if description.len() > MAX_DESCRIPTION {
+        let text = format!("Descriptions greater than {MAX_DESCRIPTION} bytes require deschashonly");
+        return Err(RpcError::new(BAD_PARAMS, text));
+    }
+    if cln.labels().contains_key(&label) {
+        return Err(RpcError::new(LABEL_EXISTS, format!("Duplicate label '{label}'")));
+    }
+    let spec = InvoiceSpec {
+        amount_msat,
+        memo: description.to_owned(),
+        expiry_s: params.get("expiry").and_then(Value::as_u64).unwrap_or(EXPIRY_S),
+        preimage: params.get("preimage").map(hash_of).transpose()?,
+        ..InvoiceSpec::default()
+    };
+    let (made, reported) = cln.world.create(spec).map_err(|error| match error {
+        CreateError::Ledger(LedgerError::Duplicate) => {
+            RpcError::new(PREIMAGE_EXISTS, "preimage already used")
+        }
+        error => RpcError::new(LIGHTNINGD, error.to_string()),
+    })?;
+    cln.labels().insert(label, made.hash);
+    Ok(json!({
+        "payment_hash": HEXLOWER.encode(&reported),
+        "expires_at": made.created + made.expiry_s,
+        "bolt11": made.bolt11,
+        "payment_secret": HEXLOWER.encode(&made.payment_addr),
+        "created_index": made.add_index,
+    }))
+}
+
+fn list_invoices(cln: &Cln, params: &Map<String, Value>) -> Result<Value, RpcError> {
+    let hashes = if let Some(hash) = params.get("payment_hash") {
+        vec![hash_of(hash)?]
+    } else if params.contains_key("label") {
+        cln.labels().get(&label(params)?).copied().into_iter().collect()
+    } else {
+        cln.world.with_ledger(|ledger, _| ledger.hashes())
+    };
+    let now = cln.world.now();
+    let found =
+        hashes.iter().filter_map(|hash| cln.world.with_ledger(|ledger, now| ledger.look_up(hash, now)).ok());
+    let rows: Vec<Value> = found.filter_map(|invoice| row(cln, &invoice, now)).collect();
+    Ok(json!({ "invoices": rows }))
+}
+
+fn del_invoice(cln: &Cln, params: &Map<String, Value>) -> Result<Value, RpcError> {
+    let label = label(params)?;
+    let Some(hash) = cln.labels().get(&label).copied() else {
+        return Err(RpcError::new(INVOICE_NOT_FOUND, "Unknown invoice"));
+    };
+    let now = cln.world.now();
+    let found = cln.world.with_ledger(|ledger, now| ledger.look_up(&hash, now));
+    let row = found.ok().and_then(|invoice| row(cln, &invoice, now));
+    let Some(row) = row else { return Err(RpcError::new(INVOICE_NOT_FOUND, "Unknown invoice")) };
+    if params.get("status") != Some(&row["status"]) {
+        let text = format!("Invoice status is {} not {}", row["status"], params["status"]);
+        return Err(RpcError::new(STATUS_NOT_AS_ASKED, text));
+    }
+    cln.world.cancel(&hash).map_err(|error| RpcError::new(LIGHTNINGD, error.to_string()))?;
+    Ok(row)
+}
+
+/// Counted only once it waits: who waits for the count knows that no payment from then on is lost to it.
+async fn wait_any_invoice(
+    cln: &Cln,
+    connection: Option<ConnectionId>,
+    params: &Map<String, Value>,
+) -> Result<Value, RpcError> {
+    let after = params.get("lastpay_index").and_then(Value::as_u64).unwrap_or(0);
+    let timeout = params.get("timeout").and_then(Value::as_u64);
+    let mut call = Call::new(&cln.world, Method::SubscribeInvoices, connection);
+    let mut events = cln.world.subscribe(u64::MAX, after);
+    if timeout != Some(0) {
+        cln.world.calls.add(Method::SubscribeInvoices);
+    }
+    before(&mut call).await?;
+    let end = async {
+        match timeout {
+            Some(seconds) => tokio::time::sleep(Duration::from_secs(seconds)).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::pin!(end);
+    let settled = loop {
+        if let Some(settled) = cln.world.next_settled(after) {
+            break settled;
+        }
+        tokio::select! {
+            event = events.recv() => {
+                if event.is_none() {
+                    return Err(RpcError::new(LIGHTNINGD, "the node stops"));
+                }
+            }
+            () = &mut end => {
+                return Err(RpcError::new(WAIT_TIMED_OUT, "Timed out while waiting for invoice to be paid"));
+            }
+        }
+    };
+    call.after().await;
+    row(cln, &settled, cln.world.now()).ok_or_else(|| RpcError::new(LIGHTNINGD, "the invoice is gone"))
+}
+
+/// An invoice as lightningd lists it; `None` for one that was deleted.
+fn row(cln: &Cln, invoice: &Invoice, now: u64) -> Option<Value> {
+    let expires_at = invoice.created + invoice.expiry_s;
+    let status = match invoice.state {
+        State::Open | State::Accepted => "unpaid",
+        State::Settled => "paid",
+        State::Canceled if now > expires_at => "expired",
+        State::Canceled => return None,
+    };
+    let labels = cln.labels();
+    let label = labels.iter().find(|(_, hash)| **hash == invoice.hash).map(|(label, _)| label.clone());
+    let mut row = json!({
+        "label": label.unwrap_or_else(|| format!("lnsim-{}", invoice.add_index)),
+        "bolt11": invoice.bolt11,
+        "payment_hash": HEXLOWER.encode(&invoice.hash),
+        "status": status,
+        "description": invoice.memo,
+        "expires_at": expires_at,
+        "created_index": invoice.add_index,
+    });
+    if invoice.amount_msat > 0 {
+        row["amount_msat"] = invoice.amount_msat.into();
+    }
+    if invoice.state == State::Settled {
+        row["pay_index"] = invoice.settle_index.into();
+        row["amount_received_msat"] = invoice.amt_paid_msat.into();
+        row["paid_at"] = invoice.settled_at.into();
+        row["payment_preimage"] = HEXLOWER.encode(&invoice.preimage).into();
+    }
+    Some(row)
+}
+
+fn label(params: &Map<String, Value>) -> Result<String, RpcError> {
+    match params.get("label") {
+        Some(Value::String(text)) => Ok(text.clone()),
+        Some(Value::Number(number)) => Ok(number.to_string()),
+        _ => Err(missing("label")),
+    }
+}
+
+fn hash_of(value: &Value) -> Result<Hash32, RpcError> {
+    let bytes = value.as_str().and_then(|text| HEXLOWER_PERMISSIVE.decode(text.as_bytes()).ok());
+    bytes.and_then(|bytes| bytes.try_into().ok()).ok_or_else(|| {
+        RpcError::new(BAD_PARAMS, format!("should be a 32 byte hex value: invalid token '{value}'"))
+    })
+}
+
+fn missing(name: &str) -> RpcError {
+    RpcError::new(BAD_PARAMS, format!("missing required parameter: {name}"))
+}
