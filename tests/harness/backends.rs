@@ -25,4 +25,5 @@ pub const ALL: &[Backend] = &[
     Backend { name: "nwc", start: || Arc::new(Connected::start()) },
     Backend { name: "cln", start: || Arc::new(Cln::by_socket()) },
     Backend { name: "clnrest", start: || Arc::new(Cln::by_rest()) },
+    Backend { name: "bolt12", start: || Arc::new(Cln::by_offer()) },
 ];

@@ -20,6 +20,8 @@ enum Door {
     Socket(PathBuf),
     /// clnrest: its address and a rune that permits what selling needs.
     Rest(String, String),
+    /// lightningd's socket, and an offer that is paid.
+    Offer(PathBuf, String),
 }
 
 /// A node of its own.
@@ -34,11 +36,16 @@ impl Cln {
     /// One that is reached by its socket.
     pub fn by_socket() -> Self {
         let (sim, dir) = start();
-        let path = dir.path().join("lightning-rpc");
-        sim.open_cln_socket(&path).expect("a socket");
-        // As with rpc-file-mode=0666, so that any l402d may connect.
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).expect("our own file");
+        let path = open_socket(&sim, &dir);
         Self { node: Simulated::of(sim), door: Door::Socket(path), _dir: dir }
+    }
+
+    /// One whose offer is paid.
+    pub fn by_offer() -> Self {
+        let (sim, dir) = start();
+        let path = open_socket(&sim, &dir);
+        let offer = sim.offer("news");
+        Self { node: Simulated::of(sim), door: Door::Offer(path, offer), _dir: dir }
     }
 
     /// One that is reached by clnrest.
@@ -69,6 +76,14 @@ fn start() -> (Sim, TempDir) {
     (Sim::start(SimOptions::default()).expect("a simulator"), dir)
 }
 
+fn open_socket(sim: &Sim, dir: &TempDir) -> PathBuf {
+    let path = dir.path().join("lightning-rpc");
+    sim.open_cln_socket(&path).expect("a socket");
+    // As with rpc-file-mode=0666, so that any l402d may connect.
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).expect("our own file");
+    path
+}
+
 impl Wallet for Cln {
     fn environment(&self) -> Keys {
         let name = |key| match key {
@@ -76,6 +91,7 @@ impl Wallet for Cln {
             "rpc_file" => "CLN_LIGHTNING_RPC_FILE_PATH",
             "address" => "CLN_REST_ADDRESS",
             "rune" => "CLN_RUNE",
+            "offer" => "BOLT12_OFFER",
             _ => "CLN_REST_CERT_FILE_PATH",
         };
         self.keys().into_iter().map(|(key, value)| (name(key), value)).collect()
@@ -87,13 +103,18 @@ impl Wallet for Cln {
                 vec![("type", "cln".to_owned()), ("rpc_file", path.display().to_string())]
             }
             Door::Rest(address, rune) => self.rest_keys(address, rune),
+            Door::Offer(path, offer) => vec![
+                ("type", "bolt12".to_owned()),
+                ("rpc_file", path.display().to_string()),
+                ("offer", offer.clone()),
+            ],
         }
     }
 
     /// The socket grants everything to whom the file lets in.
     fn keys_not_accepted(&self) -> Option<Keys> {
         match &self.door {
-            Door::Socket(_) => None,
+            Door::Socket(_) | Door::Offer(..) => None,
             Door::Rest(address, _) => {
                 Some(self.rest_keys(address, &self.its_sim().cln_rune(&["listinvoices"])))
             }
@@ -102,7 +123,7 @@ impl Wallet for Cln {
 
     fn secrets(&self) -> Vec<String> {
         match &self.door {
-            Door::Socket(_) => Vec::new(),
+            Door::Socket(_) | Door::Offer(..) => Vec::new(),
             Door::Rest(_, rune) => vec![rune.clone(), self.its_sim().cln_rune(&["listinvoices"])],
         }
     }

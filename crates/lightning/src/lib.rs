@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod api;
+pub mod bolt12;
 pub mod cln;
 pub mod conformance;
 pub mod eclair;
@@ -43,6 +44,7 @@ pub fn open(settings: &BackendSettings, notes: &Arc<dyn Notes>) -> Result<Arc<dy
         BackendConfig::Lnurl(lnurl) => lnurl::open(lnurl, notes.clone(), timeout),
         BackendConfig::Nwc(nwc) => nwc::open(nwc, timeout),
         BackendConfig::Cln(cln) => cln::open(cln, timeout),
+        BackendConfig::Bolt12(bolt12) => bolt12::open(bolt12, timeout),
     };
     wallet.map_err(|reason| OpenError { backend: settings.name.clone(), reason })
 }

@@ -34,6 +34,14 @@ impl NodeKey {
         self.public.serialize()
     }
 
+    pub(crate) fn secp(&self) -> &Secp256k1<All> {
+        &self.secp
+    }
+
+    pub(crate) fn secret(&self) -> &SecretKey {
+        &self.secret
+    }
+
     /// Makes and signs an invoice.
     ///
     /// # Errors
@@ -64,6 +72,12 @@ impl NodeKey {
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Unsignable(String);
+
+impl Unsignable {
+    pub(crate) fn because(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
 
 /// A network, as far as invoices tell it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]

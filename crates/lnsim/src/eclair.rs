@@ -115,7 +115,7 @@ impl Eclair {
             // eclair.invoice-expiry is an hour unless it is set otherwise.
             expiry_s: number(ask, "expireIn")?.unwrap_or(3600),
             cltv_expiry: 24,
-            preimage: None,
+            ..InvoiceSpec::default()
         };
         match self.world.create(spec) {
             Ok((invoice, reported)) => {

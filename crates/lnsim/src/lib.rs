@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 pub mod bolt11;
+pub mod bolt12;
 mod call;
 mod cln;
 mod eclair;

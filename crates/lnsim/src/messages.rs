@@ -28,6 +28,7 @@ pub(crate) fn spec(ask: lnrpc::Invoice) -> Result<InvoiceSpec, Status> {
         description_hash,
         expiry_s: u64::try_from(ask.expiry).unwrap_or(0),
         cltv_expiry: ask.cltv_expiry,
+        offer: None,
         preimage,
     })
 }

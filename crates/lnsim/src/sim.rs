@@ -239,6 +239,11 @@ impl Sim {
         self.open(listen, |port, modes| http::serve_tls(port, modes, world, door, tls))
     }
 
+    /// An offer of the node, for any amount.
+    pub fn offer(&self, description: &str) -> String {
+        self.world.receiver.offer(description)
+    }
+
     /// The certificate of clnrest's authority.
     pub fn cln_ca_path(&self) -> PathBuf {
         self.dir.join("ca.pem")

@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::{mpsc, watch};
 
 use crate::bolt11::{self, Draft, Network, NodeKey};
+use crate::bolt12;
 use crate::fault::{FaultBook, PaymentFault};
 use crate::ledger::{Hash32, Invoice, Ledger, LedgerError, NewInvoice, Order, Payment, PaymentStatus, State};
 use crate::method::Calls;
@@ -43,6 +44,8 @@ pub struct InvoiceSpec {
     pub expiry_s: u64,
     /// CLTV delta of the last hop, blocks; zero is 80.
     pub cltv_expiry: u64,
+    /// The offer of the receiver (BOLT12) that it is an invoice of; without one it is BOLT11.
+    pub offer: Option<String>,
     /// The preimage; random if there is none.
     pub preimage: Option<[u8; 32]>,
 }
@@ -179,7 +182,11 @@ impl World {
             expiry_s: new.expiry_s,
             cltv_expiry: new.cltv_expiry,
         };
-        new.bolt11 = self.receiver.sign(&draft).map_err(|error| CreateError::Invalid(error.to_string()))?;
+        let signed = match &spec.offer {
+            None => self.receiver.sign(&draft),
+            Some(offer) => self.receiver.sign_bolt12(offer, &self.payer, random()?, &draft),
+        };
+        new.bolt11 = signed.map_err(|error| CreateError::Invalid(error.to_string()))?;
 
         let mut books = self.books();
         let invoice = books.ledger.add(new)?;
@@ -215,7 +222,10 @@ impl World {
         amount_msat: u64,
         fee_limit_msat: u64,
     ) -> Result<Order, OrderError> {
-        let invoice = bolt11::decode(text)?;
+        let invoice = match text.starts_with("lni1") {
+            true => bolt12::decode(text)?,
+            false => bolt11::decode(text)?,
+        };
         let valid_until = invoice.created + invoice.expiry_s;
         if self.now() > valid_until {
             return Err(OrderError::Expired(format!("{valid_until} (Unix time)")));

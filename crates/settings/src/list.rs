@@ -399,7 +399,6 @@ const AGENTS: &[&Setting] =
 pub static NOT_READ_YET: &[&str] = &[
     "LNC_PAIRING_PHRASE",
     "LNC_MAILBOX_SERVER",
-    "BOLT12_OFFER",
     "REDIS_URL",
     "REDIS_POOL_SIZE",
     "L402_PREIMAGE_TTL_SECONDS",

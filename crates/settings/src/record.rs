@@ -109,6 +109,8 @@ pub enum Kind {
     CertificateFile,
     /// The path of lightningd's socket.
     RpcFile,
+    /// A BOLT12 offer.
+    Offer,
     /// clnrest's address.
     ClnAddress,
     /// A rune, or the path of a file that holds it: secret.
@@ -162,6 +164,7 @@ impl Kind {
             Self::RpcFile => {
                 "the path of lightningd's socket, such as /home/cln/.lightning/bitcoin/lightning-rpc"
             }
+            Self::Offer => "an offer, lno1…, as lightning-cli offer gives it",
             Self::ClnAddress => "host or host:port, such as 127.0.0.1:3010",
             Self::Rune => "a rune as createrune gives it, or the path of a file that holds it",
             Self::ClnCertificateFile => "the path of a certificate in PEM form, such as lightningd's ca.pem",

@@ -6,6 +6,9 @@
 /// The highest price, in millisatoshi: all bitcoin there will ever be. It also fits LND's `int64`.
 pub const MAX_MSAT: u64 = 2_100_000_000_000_000_000;
 
+/// The longest offer taken, in characters: one with several paths has about a thousand.
+const MAX_OFFER: usize = 4 * 1024;
+
 /// The longest life of a token, in seconds (100 years), so that no date overflows.
 pub const MAX_LIFE_S: u64 = 3_153_600_000;
 
@@ -81,6 +84,16 @@ pub fn life(text: &[u8]) -> Option<u64> {
     let milliseconds = milliseconds(text)?;
     let seconds = milliseconds / 1000;
     (milliseconds % 1000 == 0 && seconds <= MAX_LIFE_S).then_some(seconds)
+}
+
+/// A BOLT12 offer, by its form: `lno1` and letters of bech32, perhaps in pieces joined by `+` and spaces.
+pub fn offer(text: &str) -> Option<String> {
+    let joined: String = text.chars().filter(|letter| !matches!(letter, '+' | ' ' | '\t')).collect();
+    let lower = joined.to_ascii_lowercase();
+    let letters = lower.strip_prefix("lno1")?;
+    let fits = (8..=MAX_OFFER).contains(&letters.len())
+        && letters.bytes().all(|byte| b"qpzry9x8gf2tvdw0s3jn54khce6mua7l".contains(&byte));
+    (fits && (joined == lower || joined == joined.to_ascii_uppercase())).then_some(lower)
 }
 
 /// Any text.

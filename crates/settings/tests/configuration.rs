@@ -3,9 +3,9 @@
 
 use proptest::prelude::*;
 use settings::{
-    Access, AgentConfig, BackendConfig, BackendSettings, ClnSettings, Complaint, EclairSettings, Flags,
-    LndSettings, LnurlSettings, RootKeys, Secret, backend_exists, check_private_mode, default_backend,
-    lnurl_backend, named_backend, realm_has_reuse, root_keys, set_but_not_read,
+    Access, AgentConfig, BackendConfig, BackendSettings, Bolt12Settings, ClnSettings, Complaint,
+    EclairSettings, Flags, LndSettings, LnurlSettings, RootKeys, Secret, backend_exists, check_private_mode,
+    default_backend, lnurl_backend, named_backend, realm_has_reuse, root_keys, set_but_not_read,
 };
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -126,10 +126,10 @@ fn all_that_is_missing_is_named_at_once() {
 
 #[test]
 fn a_type_that_is_not_here_is_never_passed_over() {
-    for later in ["LNC", "BOLT12", "bolt12"] {
+    for later in ["LNC", "lnc"] {
         let complaints = default_of(&good_but(&[("LN_CLIENT_TYPE", later)])).unwrap_err();
         let expected = format!(
-            "LN_CLIENT_TYPE \"{later}\" is a known type, but not in this version; expected LND, CLN, ECLAIR, LNURL or NWC"
+            "LN_CLIENT_TYPE \"{later}\" is a known type, but not in this version; expected LND, CLN, BOLT12, ECLAIR, LNURL or NWC"
         );
         assert_eq!(complaints, [expected]);
         assert!(named_backend("x", &[("type", later)], &read).is_err());
@@ -137,7 +137,7 @@ fn a_type_that_is_not_here_is_never_passed_over() {
     let complaints = default_of(&good_but(&[("LN_CLIENT_TYPE", "PHOENIX")])).unwrap_err();
     assert_eq!(
         complaints,
-        ["LN_CLIENT_TYPE \"PHOENIX\" is not valid; expected LND, CLN, ECLAIR, LNURL or NWC"]
+        ["LN_CLIENT_TYPE \"PHOENIX\" is not valid; expected LND, CLN, BOLT12, ECLAIR, LNURL or NWC"]
     );
     let complaints = default_of(&good_but(&[("LNC_PAIRING_PHRASE", "abandon ability able")])).unwrap_err();
     assert!(
@@ -267,7 +267,10 @@ fn all_that_is_wrong_with_a_block_is_named_at_once() {
         assert!(complaint.starts_with(start), "{complaint}\n{start}");
     }
     let complaints = lines(named_backend::<&str, &str>("main", &[], &read).unwrap_err());
-    assert_eq!(complaints, ["type of l402_backend main is missing; expected LND, CLN, ECLAIR, LNURL or NWC"]);
+    assert_eq!(
+        complaints,
+        ["type of l402_backend main is missing; expected LND, CLN, BOLT12, ECLAIR, LNURL or NWC"]
+    );
 }
 
 const RUNE: &str = "tU-RLjMiDpY2U0o3W1oFowar36RFGpWloPbW9-RuZdo9MyZpZD0wMjRiOWExZmE4ZTAwNmYxZTM5Mzdm";
@@ -316,6 +319,25 @@ fn what_is_wrong_with_a_cln() {
     }
     let shown = format!("{:?}", cln_of(&[("type", "cln"), rest, ("rune", RUNE)]));
     assert!(shown.contains("[redacted]") && !shown.contains(RUNE), "{shown}");
+}
+
+#[test]
+fn an_offer_of_a_cln() {
+    let path = "/home/cln/.lightning/bitcoin/lightning-rpc";
+    let offer = "lno1pgqpvggz3rr5qdtajxm2";
+    let keys = |offer| [("type", "bolt12"), ("rpc_file", path), ("offer", offer)];
+    let cln = ClnSettings::Socket { path: path.into() };
+    let expected = BackendConfig::Bolt12(Bolt12Settings { cln, offer: offer.to_owned() });
+    let upper_case = offer.to_uppercase();
+    for written in [offer, &upper_case, "lno1pgqpv+ ggz3rr5qdtajxm2"] {
+        assert_eq!(cln_of(&keys(written)), Ok(expected.clone()), "{written}");
+    }
+    for odd in ["lni1pgqpvggz3rr5qdtajxm2", "lno1", "lno1pgqpvggz3rr5Qdtajxm2", "lno1pgqpvggb3rr5qdtajxm2"] {
+        let complaints = cln_of(&keys(odd)).unwrap_err();
+        assert!(complaints[0].starts_with("offer of l402_backend main"), "{complaints:?}");
+    }
+    let complaints = cln_of(&[("type", "bolt12")]).unwrap_err();
+    assert_eq!(complaints.len(), 2, "{complaints:?}");
 }
 
 #[test]
@@ -493,16 +515,17 @@ fn backend(name: String) -> impl Strategy<Value = BackendSettings> {
                 socks5_proxy,
             })
         });
-    let socket = text().prop_map(|path| BackendConfig::Cln(ClnSettings::Socket { path: path.into() }));
-    let rest = (address(), text(), prop::option::of(bytes())).prop_map(|(address, rune, certificate)| {
-        BackendConfig::Cln(ClnSettings::Rest { address, rune: Secret::new(rune), certificate })
-    });
     let eclair = (address(), text()).prop_map(|(address, password)| {
         BackendConfig::Eclair(EclairSettings { address, password: Secret::new(password) })
     });
     let lnurl = (address(), proxy())
         .prop_map(|(address, socks5_proxy)| BackendConfig::Lnurl(LnurlSettings { address, socks5_proxy }));
-    (prop_oneof![lnd, socket, rest, eclair, lnurl], 100u64..=600_000)
+    let socket = text().prop_map(|path| ClnSettings::Socket { path: path.into() });
+    let rest = (address(), text(), prop::option::of(bytes())).prop_map(|(address, rune, certificate)| {
+        ClnSettings::Rest { address, rune: Secret::new(rune), certificate }
+    });
+    let cln = prop_oneof![socket, rest].prop_map(BackendConfig::Cln);
+    (prop_oneof![lnd, cln, eclair, lnurl], 100u64..=600_000)
         .prop_map(move |(config, timeout_ms)| BackendSettings { name: name.clone(), timeout_ms, config })
 }
 

@@ -19,6 +19,12 @@ pub(super) struct Made {
     pub(super) more: serde_json::Map<String, Value>,
 }
 
+/// The answer of `fetchinvoice`.
+#[derive(Deserialize)]
+pub(super) struct Fetched {
+    pub(super) invoice: String,
+}
+
 /// The answer of `listinvoices`.
 #[derive(Deserialize)]
 pub(super) struct Listed {
@@ -33,6 +39,7 @@ pub(super) struct Row {
     status: String,
     expires_at: u64,
     bolt11: Option<String>,
+    bolt12: Option<String>,
     #[serde(default, deserialize_with = "msat")]
     amount_received_msat: Option<Msat>,
     /// Secret: this type has no `Debug`.
@@ -93,7 +100,7 @@ pub(super) fn lookup(hash: PaymentHash, listed: Listed) -> Result<Lookup, Lightn
             let Settlement { preimage, received, .. } = settlement(row)?;
             Ok(Lookup::Settled { preimage, received })
         }
-        "unpaid" => Ok(Lookup::Pending { bolt11: row.bolt11, expires_at: row.expires_at }),
+        "unpaid" => Ok(Lookup::Pending { bolt11: row.bolt11.or(row.bolt12), expires_at: row.expires_at }),
         "expired" => Ok(Lookup::Dead),
         other => {
             Err(LightningError::Wrong(format!("an invoice in status {:?}, which nobody knows", shown(other))))

@@ -25,7 +25,7 @@ use crate::{
     check_invoice, fit_description, unix_now,
 };
 use link::{Link, Socket};
-use message::{Info, Made};
+use message::{Fetched, Info, Made};
 use refusal::Method;
 use rest::Rest;
 
@@ -63,6 +63,21 @@ impl Cln {
         };
         let (told, seen) = (OnceCell::new(), OnceLock::new());
         Ok(Cln { link: Arc::new(link), timeout, told, seen, warned: Mutex::default() })
+    }
+
+    /// The longest that a call takes.
+    pub(crate) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// `fetchinvoice`: the text of the invoice, as the node has it.
+    pub(crate) async fn fetch_invoice(
+        &self,
+        params: &Value,
+        deadline: Instant,
+    ) -> Result<String, LightningError> {
+        let fetched: Fetched = self.call(Method::FetchInvoice, params, deadline).await?;
+        Ok(fetched.invoice)
     }
 
     async fn create_invoice(&self, ask: &InvoiceRequest) -> Result<Invoice, LightningError> {
@@ -108,7 +123,7 @@ impl Cln {
 
     /// The network that invoices must be on, as far as it is known. Asked once; a node that may not say is not asked
     /// again.
-    async fn network(&self, deadline: Instant) -> Result<Option<Network>, LightningError> {
+    pub(crate) async fn network(&self, deadline: Instant) -> Result<Option<Network>, LightningError> {
         let ask = || async {
             match self.info(deadline).await {
                 Ok(info) => Network::from_name(&info.network)

@@ -22,6 +22,7 @@ pub(super) enum Method {
     ListInvoices,
     WaitAnyInvoice,
     GetInfo,
+    FetchInvoice,
 }
 
 impl Method {
@@ -32,6 +33,7 @@ impl Method {
             Self::ListInvoices => "listinvoices",
             Self::WaitAnyInvoice => "waitanyinvoice",
             Self::GetInfo => "getinfo",
+            Self::FetchInvoice => "fetchinvoice",
         }
     }
 }
@@ -47,12 +49,21 @@ pub(super) fn refusal(method: Method, error: &RpcError) -> LightningError {
         }
         -32602 => format!("{name}: the node does not understand what is asked: {text}"),
         NOT_AUTHORIZED..=1503 => format!(
-            "the rune does not permit {name}: make one that permits invoice, listinvoices, waitanyinvoice and \
-             getinfo ({text})"
+            "the rune does not permit {name}: make one that permits it, as the guide for this kind of backend has it \
+             ({text})"
         ),
         900 => format!("{name}: the label is taken, which a label at random never is: {text}"),
         901 => format!("{name}: the preimage was used before: {text}"),
         902 => format!("{name}: none of the node's channels can be named in an invoice: {text}"),
+        1002 => format!("{name}: the offer has expired: make another one ({text})"),
+        1003 => format!("{name}: the node finds no way to the offer's node, which is to be itself: {text}"),
+        1004 => format!("{name}: the offer's node refuses: {text}"),
+        1005 => {
+            return LightningError::unavailable(
+                format!("{name}: the offer's node does not answer: {text}"),
+                RESTART,
+            );
+        }
         0 => format!("{name}: {text}"),
         code => format!("{name}: {text} (code {code})"),
     };
@@ -78,6 +89,10 @@ mod tests {
             (900, "label"),
             (901, "preimage"),
             (902, "channels"),
+            (1002, "the offer has expired"),
+            (1003, "no way"),
+            (1004, "refuses"),
+            (1005, "unavailable"),
             (-1, "(code -1)"),
             (-4, "unavailable"),
             (0, "invoice: said the node"),

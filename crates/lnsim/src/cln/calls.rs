@@ -6,6 +6,7 @@ use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 use serde_json::{Map, Value, json};
 
 use super::{Cln, RpcError};
+use crate::bolt12;
 use crate::call::{Call, ConnectionId};
 use crate::ledger::{Hash32, Invoice, LedgerError, State};
 use crate::method::Method;
@@ -26,9 +27,13 @@ const PREIMAGE_EXISTS: i64 = 901;
 const WAIT_TIMED_OUT: i64 = 904;
 const INVOICE_NOT_FOUND: i64 = 905;
 const STATUS_NOT_AS_ASKED: i64 = 906;
+const OFFER_REFUSED: i64 = 1004;
 
 /// Life of an invoice unless told otherwise, seconds: a week.
 const EXPIRY_S: u64 = 604_800;
+
+/// Life of an invoice of an offer, seconds.
+const BOLT12_EXPIRY_S: u64 = 7200;
 
 /// The longest description that fits into an invoice, bytes.
 const MAX_DESCRIPTION: usize = 639;
@@ -48,6 +53,7 @@ pub(super) async fn call(
         "listinvoices" => Method::LookupInvoice,
         "getinfo" => Method::GetInfo,
         "delinvoice" => Method::CancelInvoice,
+        "fetchinvoice" => Method::AddInvoice,
         "waitanyinvoice" => return wait_any_invoice(cln, connection, params).await,
         _ => return Err(RpcError::new(UNKNOWN_COMMAND, format!("Unknown command '{name}'"))),
     };
@@ -55,6 +61,7 @@ pub(super) async fn call(
     let mut call = Call::new(&cln.world, method, connection);
     before(&mut call).await?;
     let answer = match method {
+        Method::AddInvoice if name == "fetchinvoice" => fetch_invoice(cln, params),
         Method::AddInvoice => invoice(cln, params),
         Method::LookupInvoice => list_invoices(cln, params),
         Method::CancelInvoice => del_invoice(cln, params),
@@ -126,6 +133,26 @@ fn invoice(cln: &Cln, params: &Map<String, Value>) -> Result<Value, RpcError> {
         "payment_secret": HEXLOWER.encode(&made.payment_addr),
         "created_index": made.add_index,
     }))
+}
+
+/// An invoice of one of the node's own offers.
+fn fetch_invoice(cln: &Cln, params: &Map<String, Value>) -> Result<Value, RpcError> {
+    let offer = params.get("offer").and_then(Value::as_str).ok_or_else(|| missing("offer"))?;
+    let description = bolt12::description(offer)
+        .ok_or_else(|| RpcError::new(BAD_PARAMS, "offer: should be a valid bolt12 offer"))?;
+    let spec = InvoiceSpec {
+        amount_msat: params
+            .get("amount_msat")
+            .and_then(Value::as_u64)
+            .ok_or_else(|| missing("amount_msat"))?,
+        memo: description,
+        expiry_s: BOLT12_EXPIRY_S,
+        offer: Some(offer.to_owned()),
+        ..InvoiceSpec::default()
+    };
+    let made = cln.world.create(spec);
+    let (made, _) = made.map_err(|error| RpcError::new(OFFER_REFUSED, error.to_string()))?;
+    Ok(json!({ "invoice": made.bolt11, "changes": {} }))
 }
 
 fn list_invoices(cln: &Cln, params: &Map<String, Value>) -> Result<Value, RpcError> {
@@ -213,13 +240,14 @@ fn row(cln: &Cln, invoice: &Invoice, now: u64) -> Option<Value> {
     let label = labels.iter().find(|(_, hash)| **hash == invoice.hash).map(|(label, _)| label.clone());
     let mut row = json!({
         "label": label.unwrap_or_else(|| format!("lnsim-{}", invoice.add_index)),
-        "bolt11": invoice.bolt11,
         "payment_hash": HEXLOWER.encode(&invoice.hash),
         "status": status,
         "description": invoice.memo,
         "expires_at": expires_at,
         "created_index": invoice.add_index,
     });
+    let form = if invoice.bolt11.starts_with("lni1") { "bolt12" } else { "bolt11" };
+    row[form] = invoice.bolt11.clone().into();
     if invoice.amount_msat > 0 {
         row["amount_msat"] = invoice.amount_msat.into();
     }

@@ -1,6 +1,7 @@
 //! The one list of kinds of backends. A kind is a file beside this one, with its records, its typed settings and its
 //! part of the configuration pipe, and a line in each of the lists here.
 use super::{
+    bolt12::{self, Bolt12Settings},
     cln::{self, ClnSettings},
     eclair::{self, EclairSettings},
     lnd::{self, LndSettings},
@@ -17,12 +18,14 @@ use crate::{BACKEND_TIMEOUT, Complaint, LN_CLIENT_TYPE, Setting};
 pub enum BackendKind {
     /// LND over gRPC.
     Lnd,
+    /// Core Lightning, over its socket or clnrest.
+    Cln,
+    /// A BOLT12 offer of a Core Lightning node.
+    Bolt12,
     /// Eclair over its HTTP interface.
     Eclair,
     /// A Lightning address, over LNURL-pay.
     Lnurl,
-    /// Core Lightning, over its socket or clnrest.
-    Cln,
     /// Nostr Wallet Connect (NIP-47).
     Nwc,
 }
@@ -32,33 +35,36 @@ pub enum BackendKind {
 pub enum BackendConfig {
     /// LND over gRPC.
     Lnd(LndSettings),
+    /// Core Lightning, over its socket or clnrest.
+    Cln(ClnSettings),
+    /// A BOLT12 offer of a Core Lightning node.
+    Bolt12(Bolt12Settings),
     /// Eclair over its HTTP interface.
     Eclair(EclairSettings),
     /// A Lightning address, over LNURL-pay.
     Lnurl(LnurlSettings),
-    /// Core Lightning, over its socket or clnrest.
-    Cln(ClnSettings),
     /// Nostr Wallet Connect (NIP-47).
     Nwc(NwcSettings),
 }
 
 /// Types that the former module had and this version has not.
-const LATER: &[&str] = &["LNC", "BOLT12"];
+const LATER: &[&str] = &["LNC"];
 
 /// What an operator should write as a type; names all of [`BackendKind::ALL`].
-pub(crate) const EXPECTED: &str = "LND, CLN, ECLAIR, LNURL or NWC";
+pub(crate) const EXPECTED: &str = "LND, CLN, BOLT12, ECLAIR, LNURL or NWC";
 
 impl BackendKind {
     /// Every kind, in the order of the reference.
-    pub const ALL: &[Self] = &[Self::Lnd, Self::Cln, Self::Eclair, Self::Lnurl, Self::Nwc];
+    pub const ALL: &[Self] = &[Self::Lnd, Self::Cln, Self::Bolt12, Self::Eclair, Self::Lnurl, Self::Nwc];
 
     /// Its name, as in `LN_CLIENT_TYPE`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Lnd => "LND",
+            Self::Cln => "CLN",
+            Self::Bolt12 => "BOLT12",
             Self::Eclair => "ECLAIR",
             Self::Lnurl => "LNURL",
-            Self::Cln => "CLN",
             Self::Nwc => "NWC",
         }
     }
@@ -67,9 +73,10 @@ impl BackendKind {
     pub const fn settings(self) -> &'static [&'static Setting] {
         match self {
             Self::Lnd => lnd::KEYS,
+            Self::Cln => cln::KEYS,
+            Self::Bolt12 => bolt12::KEYS,
             Self::Eclair => eclair::KEYS,
             Self::Lnurl => lnurl::KEYS,
-            Self::Cln => cln::KEYS,
             Self::Nwc => nwc::KEYS,
         }
     }
@@ -116,9 +123,10 @@ impl BackendConfig {
     pub const fn kind(&self) -> BackendKind {
         match self {
             Self::Lnd(_) => BackendKind::Lnd,
+            Self::Cln(_) => BackendKind::Cln,
+            Self::Bolt12(_) => BackendKind::Bolt12,
             Self::Eclair(_) => BackendKind::Eclair,
             Self::Lnurl(_) => BackendKind::Lnurl,
-            Self::Cln(_) => BackendKind::Cln,
             Self::Nwc(_) => BackendKind::Nwc,
         }
     }
@@ -127,9 +135,10 @@ impl BackendConfig {
     pub(super) fn build(kind: BackendKind, source: &mut Source<'_>) -> Option<Self> {
         match kind {
             BackendKind::Lnd => LndSettings::build(source).map(Self::Lnd),
+            BackendKind::Cln => ClnSettings::build(source).map(Self::Cln),
+            BackendKind::Bolt12 => Bolt12Settings::build(source).map(Self::Bolt12),
             BackendKind::Eclair => EclairSettings::build(source).map(Self::Eclair),
             BackendKind::Lnurl => LnurlSettings::build(source).map(Self::Lnurl),
-            BackendKind::Cln => ClnSettings::build(source).map(Self::Cln),
             BackendKind::Nwc => NwcSettings::build(source).map(Self::Nwc),
         }
     }
@@ -138,9 +147,10 @@ impl BackendConfig {
     pub(super) fn write(&self, pair: &mut dyn FnMut(&Setting, &[u8])) {
         match self {
             Self::Lnd(lnd) => lnd.write(pair),
+            Self::Cln(cln) => cln.write(pair),
+            Self::Bolt12(bolt12) => bolt12.write(pair),
             Self::Eclair(eclair) => eclair.write(pair),
             Self::Lnurl(lnurl) => lnurl.write(pair),
-            Self::Cln(cln) => cln.write(pair),
             Self::Nwc(nwc) => nwc.write(pair),
         }
     }
@@ -149,9 +159,10 @@ impl BackendConfig {
     pub(super) fn read(kind: BackendKind, pairs: &mut Taking<'_, '_>) -> Option<Self> {
         match kind {
             BackendKind::Lnd => LndSettings::read(pairs).map(Self::Lnd),
+            BackendKind::Cln => ClnSettings::read(pairs).map(Self::Cln),
+            BackendKind::Bolt12 => Bolt12Settings::read(pairs).map(Self::Bolt12),
             BackendKind::Eclair => EclairSettings::read(pairs).map(Self::Eclair),
             BackendKind::Lnurl => LnurlSettings::read(pairs).map(Self::Lnurl),
-            BackendKind::Cln => ClnSettings::read(pairs).map(Self::Cln),
             BackendKind::Nwc => NwcSettings::read(pairs).map(Self::Nwc),
         }
     }

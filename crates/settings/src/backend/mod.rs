@@ -1,4 +1,5 @@
 //! Backends: what the environment, an `l402_backend` block or a table of `l402d.toml` says of one.
+mod bolt12;
 mod cln;
 mod common;
 mod eclair;
@@ -8,6 +9,7 @@ mod lnurl;
 mod nwc;
 mod source;
 
+pub use bolt12::*;
 pub use cln::*;
 pub use common::*;
 pub use eclair::*;
