@@ -209,8 +209,8 @@ const ALL: &[Threat] = &[
     ),
     threat(
         "invoice flood",
-        "Calls to the node are bounded, and so is who waits for one; beyond it 503 and Retry-After at once. nginx's `limit_req` comes before us.",
-        &["flood::"],
+        "Calls to the node are bounded, and so is who waits for one; beyond it 503 and Retry-After at once. Nothing is made ahead of a price that is hardly asked for. nginx's `limit_req` comes before us.",
+        &["flood::", "ready::a_varied_price_fills_nothing"],
         "",
     ),
     threat(
