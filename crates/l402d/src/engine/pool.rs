@@ -41,6 +41,9 @@ const PLANNED: usize = 256;
 /// After an invoice was taken, until another one is made for it: a burst has its end first.
 const CALM: Duration = Duration::from_secs(1);
 
+/// Between two plans that are wanted in a hurry: each looks at every kind.
+const PACE: Duration = Duration::from_millis(20);
+
 /// What an invoice says: all that makes one as good as another.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Wanted {
@@ -59,6 +62,7 @@ pub(super) struct Pool {
     making: usize,
     /// When to look for what is to be made or too old.
     due: Option<Instant>,
+    planned: Option<Instant>,
     swept: Option<Instant>,
     closed: bool,
 }
@@ -104,6 +108,7 @@ impl Pool {
             ready: HashSet::new(),
             making: 0,
             due: None,
+            planned: None,
             swept: None,
             closed: false,
         }
@@ -114,15 +119,18 @@ impl Pool {
         let kind = self.kinds.get_mut(wanted)?;
         // Those that are too old stay where they are: they are cancelled with the next plan.
         let good = kind.ready.iter().position(|waiting| waiting.is_good(now, unix));
-        if good != Some(0) && !kind.ready.is_empty() {
-            self.due = Some(now);
+        let is_stale = good != Some(0) && !kind.ready.is_empty();
+        let taken = good.and_then(|at| kind.ready.remove(at));
+        if taken.is_some() {
+            kind.demand.note(now);
         }
-        let taken = kind.ready.remove(good?)?;
+        let (left, worth) = (kind.ready.len() + kind.making, kind.worth(now));
+        if is_stale {
+            self.hurry(now);
+        }
+        let taken = taken?;
         let known = self.ready.remove(&taken.invoice.payment_hash);
         debug_assert!(known, "both are changed together");
-        kind.demand.note(now);
-        let left = kind.ready.len() + kind.making;
-        let worth = kind.worth(now);
         if left < worth {
             // At a quarter there is no time left for calm.
             self.hurry(if left <= worth / 4 { now } else { now + CALM });
@@ -185,6 +193,7 @@ impl Pool {
             plan.more = !short.is_empty() && plan.make.len() >= PLANNED;
         }
         self.due = self.next_old();
+        self.planned = Some(now);
         plan
     }
 
@@ -228,8 +237,9 @@ impl Pool {
         }
     }
 
-    /// Looks again at `when`, or earlier if that was planned.
+    /// Looks again at `when`, or earlier if that was planned, but not at once after the last time.
     pub(super) fn hurry(&mut self, when: Instant) {
+        let when = self.planned.map_or(when, |planned| when.max(planned + PACE));
         self.due = Some(self.due.map_or(when, |due| due.min(when)));
     }
 
