@@ -81,7 +81,7 @@ impl Eclair {
             _ => self.info(),
         };
         call.after().await;
-        answer.unwrap_or_else(|answer| answer)
+        answer.unwrap_or_else(|answer| *answer)
     }
 
     /// Whether the password is right; the user's name does not matter.
@@ -95,7 +95,7 @@ impl Eclair {
             .is_some_and(|(_, it)| it == self.options.password)
     }
 
-    fn create_invoice(&self, ask: &Ask) -> Result<Answer, Answer> {
+    fn create_invoice(&self, ask: &Ask) -> Result<Answer, Box<Answer>> {
         let hash = match ask.form.get("descriptionHash") {
             Some(hex) => Some(hash32(hex).ok_or_else(|| malformed("descriptionHash"))?),
             None => None,
@@ -103,9 +103,9 @@ impl Eclair {
         let memo = match (ask.form.get("description"), hash) {
             (Some(text), None) => text.to_owned(),
             (None, Some(_)) => String::new(),
-            (None, None) => return Err(error(400, "Request is missing required form field 'description'")),
+            (None, None) => return Err(failed(400, "Request is missing required form field 'description'")),
             (Some(_), Some(_)) => {
-                return Err(error(400, "you must specify either description or descriptionHash"));
+                return Err(failed(400, "you must specify either description or descriptionHash"));
             }
         };
         let spec = InvoiceSpec {
@@ -123,14 +123,14 @@ impl Eclair {
                 shown["paymentHash"] = HEXLOWER.encode(&reported).into();
                 Ok(http::json(200, &shown))
             }
-            Err(refusal) => Err(error(400, &refusal.to_string())),
+            Err(refusal) => Err(failed(400, &refusal.to_string())),
         }
     }
 
-    fn received_info(&self, ask: &Ask) -> Result<Answer, Answer> {
+    fn received_info(&self, ask: &Ask) -> Result<Answer, Box<Answer>> {
         let hash = ask.form.get("paymentHash").and_then(hash32).ok_or_else(|| malformed("paymentHash"))?;
         let found = self.world.with_ledger(|ledger, now| (ledger.look_up(&hash, now), now));
-        let not_found = || error(404, "Not found");
+        let not_found = || failed(404, "Not found");
         let (Ok(invoice), now) = found else { return Err(not_found()) };
         let status = match invoice.state {
             State::Settled => {
@@ -154,7 +154,7 @@ impl Eclair {
         ))
     }
 
-    fn info(&self) -> Result<Answer, Answer> {
+    fn info(&self) -> Result<Answer, Box<Answer>> {
         Ok(http::json(
             200,
             &json!({
@@ -265,7 +265,7 @@ fn time(unix: u64) -> Value {
     json!({ "iso": "1970-01-01T00:00:00Z", "unix": unix })
 }
 
-fn number(ask: &Ask, name: &str) -> Result<Option<u64>, Answer> {
+fn number(ask: &Ask, name: &str) -> Result<Option<u64>, Box<Answer>> {
     ask.form.get(name).map(|text| text.parse().map_err(|_| malformed(name))).transpose()
 }
 
@@ -273,8 +273,13 @@ fn hash32(hex: &str) -> Option<Hash32> {
     HEXLOWER_PERMISSIVE.decode(hex.as_bytes()).ok()?.try_into().ok()
 }
 
-fn malformed(field: &str) -> Answer {
-    error(400, &format!("The form field '{field}' was malformed"))
+fn malformed(field: &str) -> Box<Answer> {
+    failed(400, &format!("The form field '{field}' was malformed"))
+}
+
+/// As [`error`], to be returned early.
+fn failed(status: u16, text: &str) -> Box<Answer> {
+    Box::new(error(status, text))
 }
 
 fn refused((code, text): (i32, String)) -> Answer {

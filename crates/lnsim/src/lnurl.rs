@@ -87,10 +87,10 @@ impl Lnurl {
             _ => self.verify(rest),
         };
         call.after().await;
-        answer.unwrap_or_else(|answer| answer)
+        answer.unwrap_or_else(|answer| *answer)
     }
 
-    fn pay_request(&self, ask: &Ask, user: &str) -> Result<Answer, Answer> {
+    fn pay_request(&self, ask: &Ask, user: &str) -> Result<Answer, Box<Answer>> {
         self.is_known(user)?;
         Ok(http::json(
             200,
@@ -106,12 +106,12 @@ impl Lnurl {
         ))
     }
 
-    fn callback(&self, ask: &Ask, user: &str) -> Result<Answer, Answer> {
+    fn callback(&self, ask: &Ask, user: &str) -> Result<Answer, Box<Answer>> {
         self.is_known(user)?;
         let amount = ask.query.get("amount").and_then(|text| text.parse::<u64>().ok());
         let amount_msat = amount
             .filter(|amount| *amount >= self.options.min_sendable)
-            .ok_or_else(|| error(200, "Amount out of bounds."))?;
+            .ok_or_else(|| failed(200, "Amount out of bounds."))?;
         let amount_msat = if self.options.whole_sats { amount_msat / 1000 * 1000 } else { amount_msat };
         let spec = InvoiceSpec {
             amount_msat,
@@ -121,7 +121,7 @@ impl Lnurl {
             ..InvoiceSpec::default()
         };
         let (invoice, reported) =
-            self.world.create(spec).map_err(|refusal| error(200, &refusal.to_string()))?;
+            self.world.create(spec).map_err(|refusal| failed(200, &refusal.to_string()))?;
         let mut answer = json!({ "pr": invoice.bolt11, "routes": [] });
         if self.options.verify {
             let hash = HEXLOWER.encode(&reported);
@@ -130,8 +130,8 @@ impl Lnurl {
         Ok(http::json(200, &answer))
     }
 
-    fn verify(&self, hex: &str) -> Result<Answer, Answer> {
-        let not_found = || error(200, "Not found");
+    fn verify(&self, hex: &str) -> Result<Answer, Box<Answer>> {
+        let not_found = || failed(200, "Not found");
         let hash = HEXLOWER_PERMISSIVE.decode(hex.as_bytes()).ok().and_then(|bytes| bytes.try_into().ok());
         let hash = hash.filter(|_| self.options.verify).ok_or_else(not_found)?;
         let found = self.world.with_ledger(|ledger, now| (ledger.look_up(&hash, now), now));
@@ -153,8 +153,8 @@ impl Lnurl {
         ))
     }
 
-    fn is_known(&self, user: &str) -> Result<(), Answer> {
-        if user == self.options.user { Ok(()) } else { Err(error(404, "Unable to find that user.")) }
+    fn is_known(&self, user: &str) -> Result<(), Box<Answer>> {
+        if user == self.options.user { Ok(()) } else { Err(failed(404, "Unable to find that user.")) }
     }
 
     fn metadata(&self) -> String {
@@ -175,4 +175,9 @@ fn host(ask: &Ask) -> &str {
 
 fn error(status: u16, reason: &str) -> Answer {
     http::json(status, &json!({ "status": "ERROR", "reason": reason }))
+}
+
+/// As [`error`], to be returned early.
+fn failed(status: u16, reason: &str) -> Box<Answer> {
+    Box::new(error(status, reason))
 }

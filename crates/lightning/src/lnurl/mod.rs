@@ -88,7 +88,7 @@ impl Lnurl {
         if checked.is_err() && !fresh {
             // What the address offers may have changed since it was read.
             self.forget_offer();
-            checked = check(&*self.offer(deadline).await?.0);
+            checked = check(&self.offer(deadline).await?.0);
         }
         let (payment_hash, checked) = checked?;
         let _ = self.seen.set(checked.network);

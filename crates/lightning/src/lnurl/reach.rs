@@ -70,9 +70,11 @@ impl Reach {
             Some(proxy) => builder.proxy(proxy.clone()),
             None => builder,
         };
-        let own = http::client(origin.scheme() == "https", &through)?;
-        let other =
-            http::client(origin.scheme() == "https", |builder| through(builder.dns_resolver(PublicOnly)))?;
+        let secure = origin.scheme() == "https";
+        let own = http::client(secure, through)?;
+        let other = |tls| http::client(tls, |builder| through(builder.dns_resolver(PublicOnly)));
+        // A server of this network may name others by https; a system without authorities can't ask those.
+        let other = other(true).or_else(|error| if secure { Err(error) } else { other(false) })?;
         let other_web = Web::new(format!("a server that {host} names"));
         Ok(Reach { own: (own, Web::new(host)), other: (other, other_web), origin })
     }

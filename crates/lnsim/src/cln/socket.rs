@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::net::TcpStream;
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -20,7 +20,7 @@ use crate::listener::{Mode, ModeChange};
 /// Serves `cln` at `path` until the sender of `modes` is gone.
 pub(crate) async fn serve(
     listener: UnixListener,
-    path: impl AsRef<Path>,
+    path: PathBuf,
     cln: Arc<Cln>,
     mut modes: mpsc::UnboundedReceiver<ModeChange>,
 ) {
@@ -35,7 +35,7 @@ pub(crate) async fn serve(
                 mode = next;
                 ignored.clear();
                 // Nobody may be waiting any more; then the outcome is of no interest.
-                let _ = done.send(set(&mut listener, mode, path.as_ref()));
+                let _ = done.send(set(&mut listener, mode, &path));
             }
             accepted = accept(listener.as_ref()) => match (accepted, mode) {
                 (Ok(stream), Mode::Silent) => ignored.push(stream),
