@@ -8,6 +8,7 @@ log=build/test.log
 scripts/build-lnd.sh
 scripts/build-nwc.sh
 scripts/other-nginx.sh
+scripts/faulty.sh
 status=0
 cargo test --release --workspace --no-fail-fast -- "$@" 2>&1 | tee "$log" || status=$?
 printf '\n== the scenarios once more, on the newest stable nginx\n'

@@ -22,7 +22,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use harness::backends::{self, Backend};
 use harness::lnd::{self, Pair};
 use harness::scenario::{self, Outcome, Run, Tally};
-use harness::stage::{Programs, open_to_all};
+use harness::stage::{FAULTY, Programs, open_to_all};
 
 /// Trials mostly wait for other processes, so more run side by side than there are cores.
 const SIDE_BY_SIDE: usize = 6;
@@ -84,6 +84,10 @@ fn copy_products(to: &Path) -> Result<(), String> {
     for name in PRODUCTS {
         let product = from.join(name);
         fs::copy(&product, to.join(name)).map_err(|error| format!("{}: {error}", product.display()))?;
+    }
+    let faulty = from.join("faulty").join(PRODUCTS[0]);
+    if faulty.exists() {
+        fs::copy(&faulty, to.join(FAULTY)).map_err(|error| format!("{}: {error}", faulty.display()))?;
     }
     Ok(())
 }

@@ -170,9 +170,9 @@ const ALL: &[Threat] = &[
     ),
     threat(
         "panic",
-        "Each callback is guarded: a panic becomes a log line and an error, never a grant. One that would leave a pointer to freed memory behind ends its worker, and nginx starts another.",
-        &[],
-        "panics injected in every callback: needs a build of the module for it",
+        "Each callback is guarded: a panic becomes a log line and an error, never a grant; the connection to l402d is made anew, timers are set again, a reload keeps what serves. One that would leave a pointer to freed memory behind ends its worker, and nginx starts another.",
+        &["panics::"],
+        "",
     ),
     threat(
         "the access phase runs again",

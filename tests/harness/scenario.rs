@@ -11,7 +11,7 @@ use libtest_mimic::{Completion, Failed, Trial};
 
 use super::backends::{self, Backend};
 use super::lnd::{self, Pair};
-use super::stage::{Programs, Stage};
+use super::stage::{FAULTY, Programs, Stage};
 use super::wallet::Wallet;
 
 /// How many of a log's last lines a failure shows.
@@ -26,6 +26,8 @@ pub enum Needs {
     Simulator,
     /// A simulated backend: it runs on every kind of [`backends::ALL`].
     Backend,
+    /// The simulator, and the module that `scripts/faulty.sh` builds.
+    Faults,
 }
 
 /// One scenario.
@@ -53,6 +55,11 @@ impl Scenario {
     /// One that runs on the simulator only.
     pub const fn on_simulator(name: &'static str, run: fn(&Stage)) -> Self {
         Self { name, needs: Needs::Simulator, run }
+    }
+
+    /// One that runs with the module in which callbacks can be made to panic.
+    pub const fn on_faults(name: &'static str, run: fn(&Stage)) -> Self {
+        Self { name, needs: Needs::Faults, run }
     }
 }
 
@@ -119,7 +126,8 @@ pub fn trials(run: &Arc<Run>, scenarios: &[Scenario]) -> Vec<Trial> {
         let concerned = scenarios.iter().filter(|scenario| needs.contains(&scenario.needs));
         concerned.map(move |scenario| trial(run, *scenario, kind))
     };
-    let first = of(Kind::Simulated(&backends::ALL[0]), &[Needs::Node, Needs::Simulator, Needs::Backend]);
+    const ON_FIRST: &[Needs] = &[Needs::Node, Needs::Simulator, Needs::Backend, Needs::Faults];
+    let first = of(Kind::Simulated(&backends::ALL[0]), ON_FIRST);
     let others = backends::ALL[1..].iter();
     let others = others.flat_map(|backend| of(Kind::Simulated(backend), &[Needs::Backend]));
     first.chain(others).chain(of(Kind::Lnd, &[Needs::Node])).collect()
@@ -155,6 +163,9 @@ fn trial(run: &Arc<Run>, scenario: Scenario, kind: Kind) -> Trial {
 }
 
 fn perform(run: &Run, scenario: Scenario, kind: Kind) -> Result<Completion, Failed> {
+    if scenario.needs == Needs::Faults && !run.programs.built.join(FAULTY).exists() {
+        return Ok(Completion::ignored_with("the module with faults was not built (scripts/faulty.sh)"));
+    }
     let wallet: Arc<dyn Wallet> = match kind {
         Kind::Simulated(backend) => (backend.start)(),
         Kind::Lnd => match lnd::missing(&run.lnd_programs) {

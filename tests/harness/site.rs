@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::nginx::Nginx;
 use super::process;
-use super::stage::{Stage, open_to_all};
+use super::stage::{FAULTY, Stage, open_to_all};
 
 /// The price of everything that names no other, in msat.
 pub const PRICE_MSAT: u64 = 10_000;
@@ -46,6 +46,7 @@ pub struct Site<'a> {
     pub(super) workers: u32,
     master: bool,
     pub(super) daemon: bool,
+    module: &'static str,
 }
 
 impl Stage {
@@ -73,6 +74,7 @@ impl Stage {
             workers: 4,
             master: true,
             daemon: false,
+            module: "ngx_http_l402_module.so",
         };
         let variables = self.wallet().environment();
         let site = variables.iter().fold(site, |site, (name, value)| site.env(name, value));
@@ -140,6 +142,18 @@ impl<'a> Site<'a> {
         self
     }
 
+    /// With the module in which [`Site::fault`] makes callbacks panic.
+    pub fn faulty(mut self) -> Self {
+        self.module = FAULTY;
+        let file = self.fault().display().to_string();
+        self.env("L402_FAULT", &file)
+    }
+
+    /// The file whose text is part of the name of the callback that panics; nobody has made it yet.
+    pub fn fault(&self) -> PathBuf {
+        self.dir.join("fault")
+    }
+
     /// nginx puts itself into the background.
     pub fn daemon(mut self) -> Self {
         self.daemon = true;
@@ -192,7 +206,7 @@ impl<'a> Site<'a> {
              events {{ worker_connections 1024; }}\n\
              http {{\n{temporary}access_log {dir}/access.log;\nl402_state_dir {state};\n{http}\
              server {{\nlisten 127.0.0.1:{port} backlog=1024;\nserver_name localhost;\nroot {dir}/html;\n{server}}}\n{servers}}}\n",
-            module = self.stage.built("ngx_http_l402_module.so").display(),
+            module = self.stage.built(self.module).display(),
             workers = self.workers,
             master = on(self.master),
             daemon = on(self.daemon),

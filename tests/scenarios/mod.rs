@@ -17,6 +17,7 @@ mod lightning_address;
 mod mistakes;
 mod node_faults;
 mod nwc;
+mod panics;
 mod phases;
 mod privilege;
 mod races;
@@ -63,6 +64,7 @@ pub fn all() -> Vec<Scenario> {
         conformance::ALL,
         store_faults::ALL,
         floods::ALL,
+        panics::ALL,
         ready_invoices::ALL,
         smuggling::ALL,
         privilege::ALL,

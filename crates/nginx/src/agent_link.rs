@@ -191,16 +191,20 @@ unsafe fn on_connection(
 
 /// The connection's read event.
 pub unsafe extern "C" fn on_readable(event: *mut ngx_event_t) {
-    guard((), || {
+    let done = guard(false, || {
         // SAFETY: called by nginx with a connection's event.
         let arrivals = unsafe { on_connection(event, Link::on_readable) };
         deliver(arrivals);
+        true
     });
+    if !done {
+        give_up_connection();
+    }
 }
 
 /// The connection's write event.
 pub unsafe extern "C" fn on_writable(event: *mut ngx_event_t) {
-    guard((), || {
+    let done = guard(false, || {
         // SAFETY: called by nginx with a connection's event.
         let arrivals = unsafe {
             on_connection(event, |link| {
@@ -209,20 +213,42 @@ pub unsafe extern "C" fn on_writable(event: *mut ngx_event_t) {
             })
         };
         deliver(arrivals);
+        true
     });
+    if !done {
+        give_up_connection();
+    }
 }
 
 unsafe extern "C" fn on_timer(_: *mut ngx_event_t) {
-    guard((), || {
+    let done = guard(false, || {
         let arrivals = WORKER.hold().as_mut().map(|worker| worker.link.on_timer());
         deliver(arrivals.unwrap_or_default());
+        true
     });
+    if !done {
+        give_up_connection();
+    }
 }
 
 unsafe extern "C" fn on_flush(_: *mut ngx_event_t) {
-    guard((), || {
+    let done = guard(false, || {
         if let Some(worker) = WORKER.hold().as_mut() {
             worker.link.flush();
+        }
+        true
+    });
+    if !done {
+        give_up_connection();
+    }
+}
+
+/// After a fault of ours nobody knows what was read or written of this connection: on the next one all that is
+/// unanswered is asked again.
+fn give_up_connection() {
+    guard((), || {
+        if let Some(worker) = WORKER.hold().as_mut() {
+            worker.link.give_up("a fault of the module");
         }
     });
 }

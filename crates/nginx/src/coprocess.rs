@@ -87,14 +87,15 @@ impl Coprocess {
 }
 
 unsafe extern "C" fn on_lifeline(event: *mut ngx_event_t) {
-    guard((), || {
+    let done = guard(false, || {
         // SAFETY: a connection's event points to its connection, which lives as long as the cycle.
         let (connection, close) = unsafe {
             let connection = (*event).data.cast::<ngx_connection_t>();
             (NonNull::new(connection), !connection.is_null() && (*connection).close() != 0)
         };
         if close {
-            return stop();
+            stop();
+            return true;
         }
         let ready = match COPROCESS.hold().as_mut() {
             Some(coprocess) if owns(coprocess, connection) => coprocess.listen(),
@@ -103,7 +104,11 @@ unsafe extern "C" fn on_lifeline(event: *mut ngx_event_t) {
         if ready {
             agent_link::connect_now();
         }
+        true
     });
+    if !done {
+        look_later();
+    }
 }
 
 /// A late event of a lifeline that was closed is not for its successor.
@@ -115,9 +120,30 @@ fn owns(coprocess: &Coprocess, connection: Option<NonNull<ngx_connection_t>>) ->
 unsafe extern "C" fn on_nothing(_: *mut ngx_event_t) {}
 
 unsafe extern "C" fn on_timer(_: *mut ngx_event_t) {
+    let done = guard(false, || {
+        let ready = match COPROCESS.hold().as_mut().filter(|_| !nginx::is_exiting()) {
+            Some(coprocess) if coprocess.lifeline.is_some() => coprocess.listen(),
+            Some(coprocess) => {
+                coprocess.run();
+                false
+            }
+            None => false,
+        };
+        if ready {
+            agent_link::connect_now();
+        }
+        true
+    });
+    if !done {
+        look_later();
+    }
+}
+
+/// After a fault of ours: what the lifeline had to say is not said again, so it is looked at once more.
+fn look_later() {
     guard((), || {
-        if let Some(coprocess) = COPROCESS.hold().as_mut().filter(|_| !nginx::is_exiting()) {
-            coprocess.run();
+        if let Some(coprocess) = COPROCESS.hold().as_mut() {
+            coprocess.timer.start(FIRST_PAUSE_MS);
         }
     });
 }

@@ -8,7 +8,12 @@ use crate::nginx::{self, Level};
 /// Whatever `body` was changing stays as the panic left it. That is safe here because every state that
 /// outlives a callback is held in a `RefCell` or replaced as a whole, and because `fallback` is always
 /// an error, never a grant.
-pub fn guard<T>(fallback: T, body: impl FnOnce() -> T) -> T {
+pub fn guard<T, F: FnOnce() -> T>(fallback: T, body: F) -> T {
+    let body = || {
+        #[cfg(feature = "faulty")]
+        crate::faulty::strike(std::any::type_name::<F>());
+        body()
+    };
     match catch_unwind(AssertUnwindSafe(body)) {
         Ok(value) => value,
         Err(payload) => {

@@ -10,6 +10,8 @@ mod conf;
 mod context;
 mod coprocess;
 mod directives;
+#[cfg(feature = "faulty")]
+mod faulty;
 mod filter;
 mod guard;
 mod handler;

@@ -213,17 +213,17 @@ impl Link {
     fn decode(&mut self, arrivals: &mut Vec<Arrival>) -> Result<(), FrameError> {
         let mut from = 0;
         while let Some((frame, used)) = FromAgent::decode(&self.received[from..])? {
-            from += used;
             match frame {
-                FromAgent::Welcome { keys, .. } => self.welcome(&keys, arrivals),
+                FromAgent::Welcome { keys, .. } => {
+                    self.welcome(&keys, arrivals);
+                    // The one frame with secrets in it.
+                    zeroize::Zeroize::zeroize(&mut self.received[from..from + used]);
+                }
                 answer => arrivals.push(Arrival::Answer(answer)),
             }
+            from += used;
         }
-        if from == self.received.len() {
-            wipe(&mut self.received);
-        } else {
-            self.received.drain(..from);
-        }
+        self.received.drain(..from);
         Ok(())
     }
 
@@ -270,6 +270,13 @@ impl Link {
     pub fn disconnect(&mut self, reason: &str) {
         self.drop_connection();
         self.pause(reason);
+    }
+
+    /// The same after a fault of ours, whatever the connection's state.
+    pub fn give_up(&mut self, reason: &str) {
+        if !self.closed {
+            self.disconnect(reason);
+        }
     }
 
     fn drop_connection(&mut self) {

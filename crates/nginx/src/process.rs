@@ -18,13 +18,16 @@ use crate::spawn::Identity;
 
 /// `init_module`: in the master, at each start and reload, and under `nginx -t`, which must change nothing.
 pub unsafe extern "C" fn init_module(cycle: *mut ngx_cycle_t) -> ngx_int_t {
-    guard(nginx::ERROR, || {
-        // SAFETY: nginx hands the new cycle, whose configuration has been read; the old one, if there is
-        // any, has no configuration at the first start.
-        let (testing, first, main, identity) = unsafe {
-            let first = (*cycle).old_cycle.as_ref().is_none_or(|old| old.conf_ctx.is_null());
-            (ngx_test_config != 0, first, MainConf::of_cycle(cycle), worker_identity(cycle))
-        };
+    // SAFETY: nginx hands the new cycle; the old one, if there is any, has no configuration at the first start.
+    let (testing, first) = unsafe {
+        let first = (*cycle).old_cycle.as_ref().is_none_or(|old| old.conf_ctx.is_null());
+        (ngx_test_config != 0, first)
+    };
+    // After a reload an error here would end the running server.
+    let failed = if first || testing { nginx::ERROR } else { nginx::OK };
+    guard(failed, || {
+        // SAFETY: the new cycle's configuration has been read.
+        let (main, identity) = unsafe { (MainConf::of_cycle(cycle), worker_identity(cycle)) };
         let Some(coprocess) = main.and_then(|main| main.service.as_ref()?.coprocess.as_ref()) else {
             return nginx::OK;
         };
@@ -38,14 +41,14 @@ pub unsafe extern "C" fn init_module(cycle: *mut ngx_cycle_t) -> ngx_int_t {
             format!("l402: the state directory {} can't be used: {error}", coprocess.state_dir.display());
         // SAFETY: the new cycle's log is open.
         unsafe { nginx::log_to((*cycle).log, Level::Emerg, &line) };
-        // After a reload an error here would end the running server.
-        if first || testing { nginx::ERROR } else { nginx::OK }
+        failed
     })
 }
 
-/// `init_process`: in each worker.
+/// `init_process`: in each worker. After a fault of ours it serves all that isn't sold, and 503 for what is: nginx
+/// would not start a worker again that failed here.
 pub unsafe extern "C" fn init_process(cycle: *mut ngx_cycle_t) -> ngx_int_t {
-    guard(nginx::ERROR, || {
+    guard(nginx::OK, || {
         let kind = nginx::process_kind();
         // Cache manager and loader come here too, as worker 0.
         if kind != NGX_PROCESS_WORKER as ngx_uint_t && kind != NGX_PROCESS_SINGLE as ngx_uint_t {

@@ -19,6 +19,9 @@ use crate::guard::guard;
 use crate::nginx;
 use crate::request::{OutOfMemory, Request};
 
+/// After a fault in an alarm it sounds again, in milliseconds.
+const ALARM_AGAIN_MS: u64 = 1000;
+
 /// A sale that waits. Valid while it is in the table of [`crate::pending`]: it leaves that table before
 /// its memory goes.
 #[derive(Clone, Copy)]
@@ -148,6 +151,9 @@ unsafe extern "C" fn on_request_end(data: *mut c_void) {
 
 /// The wait has lasted long enough.
 unsafe extern "C" fn on_alarm(event: *mut ngx_event_t) {
+    // Should the rest fail by a fault of ours, the request must not wait for ever.
+    // SAFETY: nginx hands the alarm's event, whose timer has just run out; `take_back` stops it again.
+    unsafe { ngx_add_timer(event, ALARM_AGAIN_MS as _) };
     guard((), || {
         // SAFETY: the event is the first field of an `Alarm`, whose sale lives as long as it.
         let sale = unsafe { &mut *(*event.cast::<Alarm>()).sale };
