@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that the build and the tests need, where they are missing.
 set -euo pipefail
-need=(nginx nginx-dev libclang-dev build-essential curl ca-certificates)
+need=(nginx nginx-dev redis-server libclang-dev build-essential curl ca-certificates)
 missing=()
 for package in "${need[@]}"; do
     status=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)

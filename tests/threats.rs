@@ -73,9 +73,15 @@ const ALL: &[Threat] = &[
     ),
     threat(
         "duplicates race",
-        "A use is drawn in one transaction of the store, whichever worker asks. 500 copies over four workers: one 200.",
-        &["race::one_single_use", "race::three_uses", "race::auto_detect", "race::two_nginx_on_one_state"],
-        "several hosts on one Redis: there is no Redis store",
+        "A use is drawn in one transaction of the store, whichever worker or host asks. 500 copies over four workers, and over two hosts: one 200.",
+        &[
+            "race::one_single_use",
+            "race::three_uses",
+            "race::auto_detect",
+            "race::two_nginx_on_one_state",
+            "redis::one_payment_two_hosts",
+        ],
+        "",
     ),
     threat(
         "replay",
@@ -112,8 +118,9 @@ const ALL: &[Threat] = &[
             "lifecycle::stopped_l402d",
             "lifecycle::unusable_database",
             "external_agent::goes_and_comes_back",
+            "redis::",
         ],
-        "a Redis that is killed: there is no Redis store",
+        "",
     ),
     threat(
         "one payment credited twice",
@@ -123,8 +130,10 @@ const ALL: &[Threat] = &[
             "auto_detect::uses",
             "race::two_forms",
             "race::two_nginx_on_one_state",
+            "redis::one_payment_two_hosts",
+            "redis::bought_here_served_there",
         ],
-        "sessions and several hosts: no MPP, no Redis store",
+        "sessions: no MPP",
     ),
     threat(
         "a preimage taken for a settlement",

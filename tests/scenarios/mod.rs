@@ -23,6 +23,7 @@ mod privilege;
 mod races;
 mod ready_invoices;
 mod redirects;
+mod redis;
 mod refusals;
 mod replay;
 mod rotation;
@@ -63,6 +64,7 @@ pub fn all() -> Vec<Scenario> {
         client::ALL,
         conformance::ALL,
         store_faults::ALL,
+        redis::ALL,
         floods::ALL,
         panics::ALL,
         ready_invoices::ALL,

@@ -10,7 +10,6 @@ mod tests;
 use std::{collections::HashMap, io, sync::Arc, time::Duration};
 
 use agent_api::{Fault, FrameError, FromAgent, PROTOCOL, Secret32, ToAgent};
-use store::RequestId;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{
@@ -26,7 +25,7 @@ use tokio::{
 };
 use zeroize::Zeroizing;
 
-use crate::engine::{Engine, Wanted};
+use crate::engine::{Draw, Engine, Wanted};
 use answer::Question;
 use granted::Granted;
 
@@ -156,14 +155,14 @@ struct Connection {
 struct InFlight {
     task: AbortHandle,
     /// Of a redemption that draws.
-    draws: Option<RequestId>,
+    draws: Option<Draw>,
 }
 
 /// An answered question.
 struct Done {
     id: u64,
     /// What it drew, if it was granted.
-    drew: Option<RequestId>,
+    drew: Option<Draw>,
 }
 
 impl Connection {
@@ -255,22 +254,22 @@ impl Connection {
 
     fn done(&mut self, Done { id, drew }: Done) {
         self.in_flight.remove(&id);
-        if let Some(request) = drew {
-            self.granted.add(id, request);
+        if let Some(draw) = drew {
+            self.granted.add(id, draw);
         }
     }
 
     /// The client has left. Whether its draw is made, under way or yet to come: it is undone.
     fn cancel(&mut self, id: u64) {
-        let request = match self.in_flight.remove(&id) {
+        let draw = match self.in_flight.remove(&id) {
             Some(InFlight { task, draws }) => {
                 task.abort();
                 draws
             }
             None => self.granted.take(id),
         };
-        if let Some(request) = request {
-            self.engine.undo(request);
+        if let Some(draw) = draw {
+            self.engine.undo(draw);
         }
     }
 

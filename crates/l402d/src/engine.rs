@@ -28,7 +28,7 @@ use std::{
 
 use agent_api::Fault;
 use lightning::Lightning;
-use store::{RequestId, Store};
+use store::Store;
 use tokio::{sync::watch, task::JoinSet};
 
 use backend::Backend;
@@ -38,6 +38,7 @@ pub use failure::Failure;
 pub use invoice::Ready;
 pub use pool::Wanted;
 pub use redeem::{Redeemed, Redemption};
+pub use undo::Draw;
 
 /// How long an invoice can be paid from its handing out on, in seconds, or a little longer. Ten minutes: enough to fetch a telephone and scan a code,
 /// little enough that a node and this process hold few unpaid ones.
@@ -80,8 +81,8 @@ impl Engine {
 
     /// Gives back what a redemption drew, if it drew, and makes sure that it never will. In the background:
     /// nobody waits for the answer.
-    pub fn undo(&self, request: RequestId) {
-        self.undo.release(request);
+    pub fn undo(&self, draw: Draw) {
+        self.undo.release(draw);
     }
 
     /// Waits until everything that was to be given back is.

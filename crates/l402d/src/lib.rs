@@ -19,6 +19,7 @@ mod keys;
 mod lifeline;
 mod log;
 mod notes;
+mod open_store;
 mod place;
 mod reload;
 mod run;

@@ -59,6 +59,7 @@ fn changed(started: &AgentConfig, now: &AgentConfig) -> Vec<&'static str> {
         ("who may connect", started.access != now.access),
         ("the log file", started.log_file != now.log_file),
         ("the log filter", started.log != now.log),
+        ("Redis", started.redis != now.redis),
         ("a backend", started.backends != now.backends),
     ];
     all.into_iter().filter_map(|(name, differs)| differs.then_some(name)).collect()

@@ -12,7 +12,6 @@ use std::{
 
 use rustix::fs::Mode;
 use settings::{AgentConfig, Complaint};
-use store::SqliteStore;
 use tokio::{
     runtime,
     signal::unix::{SignalKind, signal},
@@ -30,13 +29,12 @@ use crate::{
     lifeline::{self, Lifeline},
     log,
     notes::Notes,
+    open_store,
     place::{self, Generation},
     reload::{self, Origin},
     server, systemd,
 };
 
-/// The database in the state directory.
-const DATABASE: &str = "l402.db";
 /// Threads that serve: the work is waiting, and what is left of it is hashing and frames.
 const THREADS: usize = 2;
 
@@ -164,8 +162,7 @@ async fn serve(config: AgentConfig, tied: Tied) -> Result<(), Failed> {
     config::prepare_state_dir(&config.state_dir)?;
     let log = log::start(config.log_file.as_deref(), &config.log)?;
     let keys = keys::root_keys(&config.root_keys, &config.state_dir)?;
-    let store = Arc::new(SqliteStore::open(&config.state_dir.join(DATABASE))?);
-    let notes: Arc<dyn lightning::Notes> = Arc::new(Notes(store.clone()));
+    let (store, notes) = open_store::open(&config)?;
     let mut wallets = Vec::new();
     for backend in &config.backends {
         wallets.push((backend.name.clone(), lightning::open(backend, &notes)?));

@@ -211,12 +211,12 @@ impl Store for Flaky {
         })
     }
 
-    fn release(&self, request: RequestId) -> BoxFuture<'_, Result<bool, StoreError>> {
+    fn release(&self, payment_hash: Hash, request: RequestId) -> BoxFuture<'_, Result<bool, StoreError>> {
         Box::pin(async move {
             if self.broken.load(Ordering::SeqCst) {
                 return Err(StoreError::Unavailable("disk full".into()));
             }
-            self.model.release(request).await
+            self.model.release(payment_hash, request).await
         })
     }
 
@@ -226,6 +226,10 @@ impl Store for Flaky {
 
     fn settled_put(&self, payment_hash: Hash, settled: Settled) -> BoxFuture<'_, Result<(), StoreError>> {
         self.model.settled_put(payment_hash, settled)
+    }
+
+    fn is_shared(&self) -> bool {
+        true
     }
 }
 

@@ -2,9 +2,9 @@
 use crate::source::{Found, Layers};
 use crate::{
     ALLOW, BackendKind, BackendSettings, Complaint, ConfigFile, DEFAULT_BACKEND, DEFAULT_LOG_FILTER,
-    DEFAULT_STATE_DIR, Env, LISTEN, LN_CLIENT_TYPE, LOG_FILE, LOG_FILTER, ROOT_KEY, Read, RootKeys,
-    SOCKET_GROUP, SOCKET_MODE, STATE_DIR, Secret, Setting, backend, files, pairs, pairs::Taken, root_key,
-    rules, value,
+    DEFAULT_STATE_DIR, Env, LISTEN, LN_CLIENT_TYPE, LOG_FILE, LOG_FILTER, ROOT_KEY, Read, RedisSettings,
+    RootKeys, SOCKET_GROUP, SOCKET_MODE, STATE_DIR, Secret, Setting, backend, files, pairs, pairs::Taken,
+    redis, root_key, rules, value,
 };
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::{ffi::OsString, path::PathBuf};
@@ -28,6 +28,8 @@ pub struct AgentConfig {
     pub log: String,
     /// The backends, each name once.
     pub backends: Vec<BackendSettings>,
+    /// Where several hosts keep what was claimed; `None`: it is kept in the state directory.
+    pub redis: Option<RedisSettings>,
     /// The root keys; none: l402d's own, from its state directory. A co-process is not told their file.
     pub root_keys: RootKeys,
 }
@@ -109,6 +111,10 @@ impl AgentConfig {
         });
         let log = log.map_err(&mut keep);
         let root_keys = root_key::of_layers(layers, read_private).map_err(&mut keep);
+        let redis = redis::of_layers(layers, read, root_keys.as_ref().ok()).unwrap_or_else(|more| {
+            more.into_iter().for_each(&mut keep);
+            None
+        });
         let access = access(layers.file, &mut keep);
         let mut backends = backends(layers, read, &mut keep);
         backends.extend(flags.backends);
@@ -123,6 +129,7 @@ impl AgentConfig {
                     state_dir,
                     log: log.unwrap_or_else(|| DEFAULT_LOG_FILTER.to_owned()),
                     backends,
+                    redis,
                     root_keys,
                 })
             }
@@ -141,6 +148,9 @@ impl AgentConfig {
         text.pair(LOG_FILTER.key, self.log.as_bytes());
         for key in &self.root_keys.keys {
             text.pair(ROOT_KEY.key, Zeroizing::new(files::to_hex(key.expose())).as_bytes());
+        }
+        if let Some(redis) = &self.redis {
+            redis.write(&mut text);
         }
         for backend in &self.backends {
             let name = &backend.name;
@@ -181,6 +191,7 @@ impl AgentConfig {
         let socket = taken.required(SOCKET, path);
         let log_file = taken.optional(LOG_FILE.key, path);
         let log = taken.required(LOG_FILTER.key, value::utf8);
+        let redis = RedisSettings::read(&mut taken);
         let backends =
             names.into_iter().filter_map(|name| BackendSettings::read(name, &mut taken.of_backend(name)));
         let backends: Vec<_> = backends.collect();
@@ -190,7 +201,7 @@ impl AgentConfig {
         match (state_dir, socket, log) {
             (Some(state_dir), Some(socket), Some(log)) if taken.complaints.is_empty() => {
                 let access = Access::default();
-                Ok(Self { state_dir, socket, access, log_file, log, backends, root_keys })
+                Ok(Self { state_dir, socket, access, log_file, log, backends, redis, root_keys })
             }
             _ => Err(taken.complaints),
         }

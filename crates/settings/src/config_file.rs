@@ -176,12 +176,16 @@ impl ConfigFile {
         let place = Some(self.place(entry.line));
         let text = match &entry.value {
             Value::Text(text) => Zeroizing::new(text.expose().clone()),
-            Value::Number(number) if matches!(setting.kind, Kind::Timeout | Kind::Group) => {
+            Value::Number(number)
+                if matches!(setting.kind, Kind::Timeout | Kind::Group | Kind::PoolSize | Kind::Seconds) =>
+            {
                 Zeroizing::new(number.clone())
             }
             other => return Err(wrong_form(setting, &name, other).at(place)),
         };
         let is_secret = match setting.kind {
+            // Without a password it is no secret.
+            Kind::RedisUrl => text.contains('@') || text.contains("pass"),
             Kind::MacaroonFile => files::is_inline_secret(&text),
             Kind::Rune => files::is_inline_rune(&text),
             kind if kind.is_secret() => true,

@@ -1,7 +1,10 @@
 //! The list: every setting of the module and of l402d, in the order of the reference. The records of backends are in
 //! the files of their kinds.
 use crate::record::Context::{Http, Location, Server};
-use crate::{BACKEND_TIMEOUT, BackendKind, Context, Directive, Kind, LN_CLIENT_TYPE, Setting};
+use crate::{
+    BACKEND_TIMEOUT, BackendKind, Context, Directive, Kind, LN_CLIENT_TYPE, PREIMAGE_TTL, REDIS_CA_FILE,
+    REDIS_POOL_SIZE, REDIS_URL, Setting,
+};
 use std::sync::LazyLock;
 
 const EVERYWHERE: &[Context] = &[Http, Server, Location];
@@ -392,16 +395,25 @@ const MODULE: &[&Setting] = &[
 ];
 
 /// l402d's own.
-const AGENTS: &[&Setting] =
-    &[&LISTEN, &SOCKET_GROUP, &SOCKET_MODE, &ALLOW, &ROOT_KEY, &ROOT_KEY_FILE, &LOG_FILE, &LOG_FILTER];
+const AGENTS: &[&Setting] = &[
+    &LISTEN,
+    &SOCKET_GROUP,
+    &SOCKET_MODE,
+    &ALLOW,
+    &ROOT_KEY,
+    &ROOT_KEY_FILE,
+    &REDIS_URL,
+    &REDIS_CA_FILE,
+    &REDIS_POOL_SIZE,
+    &PREIMAGE_TTL,
+    &LOG_FILE,
+    &LOG_FILTER,
+];
 
 /// Variables of the former module that this version does not read; later versions will.
 pub static NOT_READ_YET: &[&str] = &[
     "LNC_PAIRING_PHRASE",
     "LNC_MAILBOX_SERVER",
-    "REDIS_URL",
-    "REDIS_POOL_SIZE",
-    "L402_PREIMAGE_TTL_SECONDS",
     "L402_CASHU_TOKEN_TTL_SECONDS",
     "CASHU_ECASH_SUPPORT",
     "CASHU_DB_PATH",

@@ -129,6 +129,12 @@ pub enum Kind {
     SocketMode,
     /// A list of users and groups of this host.
     Peers,
+    /// Where Redis is; may hold a password.
+    RedisUrl,
+    /// A number of connections.
+    PoolSize,
+    /// A number of seconds.
+    Seconds,
 }
 
 impl Kind {
@@ -180,6 +186,12 @@ impl Kind {
             Self::Peers => {
                 "a list of users, and of groups with \"@\" in front, by name or number, such as [\"www-data\", \"@nginx\"]"
             }
+            Self::RedisUrl => {
+                "redis://[user:password@]host[:port][/db], rediss://… for TLS, redis+unix:///path, \
+                 redis+sentinel://host,host/master or redis+cluster://host,host, with \"%\" codes in names and passwords"
+            }
+            Self::PoolSize => "a whole number from 1 to 256",
+            Self::Seconds => "a whole number of seconds, at most 3153600000; 0 means for ever",
         }
     }
 
@@ -198,7 +210,7 @@ impl Kind {
 
     /// Whether the value itself must never be shown.
     pub const fn is_secret(self) -> bool {
-        matches!(self, Self::NwcUri | Self::Password | Self::RootKey | Self::Rune)
+        matches!(self, Self::NwcUri | Self::Password | Self::RedisUrl | Self::RootKey | Self::Rune)
     }
 }
 

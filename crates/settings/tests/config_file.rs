@@ -103,6 +103,10 @@ fn every_key_is_understood() {
                 Value::List(vec![Value::text("www-data"), Value::Number("7".into()), Value::text("@web")]),
             ),
             ("root_key_file", Value::text("keys")),
+            ("redis_url", Value::text("redis://10.0.0.7")),
+            ("redis_ca_file", Value::text("tls.cert")),
+            ("redis_pool_size", Value::Number("9".into())),
+            ("preimage_ttl", Value::Number("60".into())),
             ("log_file", Value::text("/var/log/l402d.log")),
             ("log_filter", Value::text("debug")),
         ],
@@ -126,6 +130,12 @@ fn every_key_is_understood() {
         (config.log_file.as_deref(), config.log.as_str()),
         (Some(Path::new("/var/log/l402d.log")), "debug")
     );
+    let redis = config.redis.unwrap();
+    assert_eq!(
+        (redis.url.expose().as_str(), redis.pool_size, redis.preimage_ttl_s),
+        ("redis://10.0.0.7", 9, 60)
+    );
+    assert_eq!(redis.ca.as_deref(), Some(PEM.as_bytes()));
     let names: Vec<_> = config.backends.iter().map(|backend| backend.name.as_str()).collect();
     assert_eq!(names, ["default", "main"]);
     let main = lnd_of(&config.backends[1]);

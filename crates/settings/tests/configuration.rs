@@ -4,8 +4,9 @@
 use proptest::prelude::*;
 use settings::{
     Access, AgentConfig, BackendConfig, BackendSettings, Bolt12Settings, ClnSettings, Complaint,
-    EclairSettings, Flags, LndSettings, LnurlSettings, RootKeys, Secret, backend_exists, check_private_mode,
-    default_backend, lnurl_backend, named_backend, realm_has_reuse, root_keys, set_but_not_read,
+    EclairSettings, Flags, LndSettings, LnurlSettings, RedisSettings, RootKeys, Secret, backend_exists,
+    check_private_mode, default_backend, lnurl_backend, named_backend, realm_has_reuse, root_keys,
+    set_but_not_read,
 };
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -407,9 +408,9 @@ fn rules_between_settings() {
         text.starts_with("l402 is on and there is no backend to be paid through; expected LN_CLIENT_TYPE")
     );
 
-    let pairs = [("REDIS_URL", "redis://:secret@h"), ("LNURL_ADDRESS", ""), ("CASHU_ECASH_SUPPORT", "true")];
+    let pairs = [("L402_SERVICE_NAME", "a shop"), ("LNURL_ADDRESS", ""), ("CASHU_ECASH_SUPPORT", "true")];
     let env = env(&pairs);
-    assert_eq!(set_but_not_read(&env).collect::<Vec<_>>(), ["REDIS_URL", "CASHU_ECASH_SUPPORT"]);
+    assert_eq!(set_but_not_read(&env).collect::<Vec<_>>(), ["CASHU_ECASH_SUPPORT", "L402_SERVICE_NAME"]);
     assert_eq!(settings::find_directive("l402_realm").unwrap().key, "l402_realm");
     assert!(settings::find_directive("l402_metrics").is_none());
 }
@@ -529,20 +530,32 @@ fn backend(name: String) -> impl Strategy<Value = BackendSettings> {
         .prop_map(move |(config, timeout_ms)| BackendSettings { name: name.clone(), timeout_ms, config })
 }
 
+fn redis() -> impl Strategy<Value = RedisSettings> {
+    let ca = prop::option::of(prop::collection::vec(any::<u8>(), 0..100));
+    ("redis://[a-z]{1,9}:[a-z%20]{1,9}@[a-z]{1,9}", ca, 1u32..=256, 0u64..1000).prop_filter_map(
+        "a URL",
+        |(url, ca, pool_size, preimage_ttl_s)| {
+            let found = RedisSettings { url: Secret::new(url), ca, pool_size, preimage_ttl_s };
+            found.parsed().is_ok().then_some(found)
+        },
+    )
+}
+
 fn config() -> impl Strategy<Value = AgentConfig> {
     let backends = prop::collection::btree_set("[a-zA-Z0-9_-]{1,64}", 0..4)
         .prop_flat_map(|names| names.into_iter().map(backend).collect::<Vec<_>>());
     let path = || text().prop_map(|text| PathBuf::from(format!("/{text}")));
     let key = prop::collection::vec(any::<u8>(), 32..80).prop_map(Secret::new);
     let key = prop::collection::vec(key, 0..4);
-    (path(), path(), prop::option::of(path()), text(), backends, key).prop_map(
-        |(state_dir, socket, log_file, log, backends, keys)| AgentConfig {
+    (path(), path(), prop::option::of(path()), text(), backends, key, prop::option::of(redis())).prop_map(
+        |(state_dir, socket, log_file, log, backends, keys, redis)| AgentConfig {
             state_dir,
             socket,
             access: Access::default(),
             log_file,
             log,
             backends,
+            redis,
             root_keys: RootKeys { keys, file: None },
         },
     )

@@ -1,7 +1,7 @@
 //! What has been spent and what has been paid, kept so that a crash forgets nothing.
 //!
 //! [`Store`] is the trait that l402d draws on; [`SqliteStore`] is the embedded implementation (one host),
-//! [`Model`] the reference that says in forty lines what each call means, and [`conformance`] the suite
+//! [`RedisStore`] the one that hosts share, [`Model`] the reference that says in forty lines what each call means, and [`conformance`] the suite
 //! that every implementation passes.
 //!
 //! The rules:
@@ -20,10 +20,12 @@
 pub mod conformance;
 mod model;
 mod notes;
+pub mod redis;
 mod sqlite;
 
 pub use model::Model;
 pub use notes::{KEEP_NOTES, MAX_NOTES, Notes};
+pub use redis::RedisStore;
 pub use sqlite::{OpenError, Options, SqliteStore};
 
 use std::{fmt, future::Future, pin::Pin, time::Duration};
@@ -34,7 +36,7 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// A payment hash, as raw bytes.
 pub type Hash = [u8; 32];
 
-/// Names one redemption; unique, chosen by whoever asks, repeated in a resend.
+/// Names one redemption of a payment; unique, chosen by whoever asks, repeated in a resend.
 pub type RequestId = [u8; 16];
 
 /// How long a request id is remembered (for resends and releases). A resend happens within the agent
@@ -53,11 +55,12 @@ pub trait Store: Send + Sync {
     /// [`StoreError`]; nothing was granted then, and nothing may be served.
     fn claim(&self, claim: Claim) -> BoxFuture<'_, Result<Claimed, StoreError>>;
 
-    /// Gives back what the request drew, once, and closes its id. Answers whether something was given back.
+    /// Gives back what the request drew from this payment, once, and closes its id. Answers whether something
+    /// was given back.
     ///
     /// # Errors
     /// [`StoreError`]; the draw may stand then, and the call may be repeated.
-    fn release(&self, request: RequestId) -> BoxFuture<'_, Result<bool, StoreError>>;
+    fn release(&self, payment_hash: Hash, request: RequestId) -> BoxFuture<'_, Result<bool, StoreError>>;
 
     /// The settlement of a payment, if it was recorded.
     ///
@@ -70,6 +73,11 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// [`StoreError`]
     fn settled_put(&self, payment_hash: Hash, settled: Settled) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// Whether other hosts draw on the same store, so that what this one learns is worth telling.
+    fn is_shared(&self) -> bool {
+        false
+    }
 }
 
 /// What [`Store::claim`] is asked.
@@ -104,7 +112,7 @@ pub enum Claimed {
 pub struct Settled {
     /// The preimage, where the node tells it.
     pub preimage: Option<[u8; 32]>,
-    /// What arrived, in msat.
+    /// What arrived, in msat; 0 where whoever recorded it did not know.
     pub received_msat: u64,
     /// When it was recorded, in Unix seconds.
     pub at: u64,
@@ -123,10 +131,14 @@ impl fmt::Debug for Settled {
 /// Why a store could not answer. Nothing was granted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
-    /// The storage failed (disk full, I/O error, locked too long): the operator's to mend, worth a retry.
+    /// The storage failed (disk full, I/O error, locked too long, no answer): the operator's to mend, worth a
+    /// retry. Whether what was asked was carried out is not known.
     #[error("the store is unavailable: {0}")]
     Unavailable(String),
-    /// One request id was used for two different payments: a mistake of the caller.
+    /// The store can't be reached, or refused: what was asked was not carried out. Worth a retry.
+    #[error("the store can't be used: {0}")]
+    NotCarriedOut(String),
+    /// One request id was used for two different payments: a mistake of the caller that a store may notice.
     #[error("a request id was used for two payments")]
     RequestReused,
 }

@@ -74,7 +74,7 @@ impl Store for Model {
         self.with(|state| state.claim(claim))
     }
 
-    fn release(&self, request: RequestId) -> BoxFuture<'_, Result<bool, StoreError>> {
+    fn release(&self, _: Hash, request: RequestId) -> BoxFuture<'_, Result<bool, StoreError>> {
         self.with(|state| Ok(state.release(request)))
     }
 

@@ -101,7 +101,7 @@ impl Store for SqliteStore {
         })
     }
 
-    fn release(&self, request: RequestId) -> BoxFuture<'_, Result<bool, StoreError>> {
+    fn release(&self, _: Hash, request: RequestId) -> BoxFuture<'_, Result<bool, StoreError>> {
         Box::pin(async move {
             match self.ask(Op::Release(request)).await? {
                 Outcome::Released(gave_back) => Ok(gave_back),

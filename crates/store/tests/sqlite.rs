@@ -157,7 +157,7 @@ async fn a_reopened_store_remembers() {
     let store = SqliteStore::open(&path).unwrap();
     assert_eq!(store.claim(single_use(1, 2)).await, Ok(Claimed::UsedUp));
     assert_eq!(store.settled_get([1; 32]).await, Ok(Some(settled)));
-    assert_eq!(store.release(id(1)).await, Ok(true));
+    assert_eq!(store.release([1; 32], id(1)).await, Ok(true));
     assert_eq!(store.claim(single_use(1, 3)).await, Ok(Claimed::Granted { remaining: 0 }));
 }
 
@@ -174,8 +174,8 @@ async fn old_request_ids_are_forgotten_and_never_what_they_drew() {
     drop(raw);
     let store = SqliteStore::open(&path).unwrap();
     store.claim(single_use(2, 2)).await.unwrap();
-    assert_eq!(store.release(id(1)).await, Ok(false), "forgotten");
-    assert_eq!(store.release(id(2)).await, Ok(true), "remembered");
+    assert_eq!(store.release([1; 32], id(1)).await, Ok(false), "forgotten");
+    assert_eq!(store.release([2; 32], id(2)).await, Ok(true), "remembered");
     assert_eq!(store.claim(single_use(1, 3)).await, Ok(Claimed::UsedUp), "the draw stands");
 }
 
@@ -262,7 +262,7 @@ proptest! {
                     prop_assert_eq!(ours, theirs);
                 }
                 Act::Release(n) => {
-                    let (ours, theirs) = (runtime.block_on(opened.release(id(n))), runtime.block_on(model.release(id(n))));
+                    let (ours, theirs) = (runtime.block_on(opened.release([0; 32], id(n))), runtime.block_on(model.release([0; 32], id(n))));
                     prop_assert_eq!(ours, theirs);
                 }
                 Act::Reopen => drop(store.take()),

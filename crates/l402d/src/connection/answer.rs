@@ -11,7 +11,7 @@ use agent_api::{FromAgent, Proof};
 use l402::PaymentHash;
 use store::RequestId;
 
-use crate::engine::{Engine, Failure, Ready, Redeemed, Redemption, Wanted};
+use crate::engine::{Draw, Engine, Failure, Ready, Redeemed, Redemption, Wanted};
 
 pub(super) enum Question {
     Invoice { backend: String, wanted: Wanted },
@@ -29,11 +29,13 @@ impl Question {
         Self::Redeem(Redemption { request, backend, payment_hash: PaymentHash(payment_hash), proof, limit })
     }
 
-    /// The request id, where units are drawn.
-    pub(super) fn draws(&self) -> Option<RequestId> {
+    /// What is drawn, where that is counted.
+    pub(super) fn draws(&self) -> Option<Draw> {
         match self {
             Self::Invoice { .. } | Self::Redeem(Redemption { limit: None, .. }) => None,
-            Self::Redeem(Redemption { request, limit: Some(_), .. }) => Some(*request),
+            Self::Redeem(Redemption { request, payment_hash, limit: Some(_), .. }) => {
+                Some(Draw { payment_hash: payment_hash.0, request: *request })
+            }
         }
     }
 
@@ -54,8 +56,8 @@ impl Question {
                 reason,
             });
         }
-        if let Some(request) = draws {
-            engine.undo(request);
+        if let Some(draw) = draws {
+            engine.undo(draw);
         }
         let Failure { fault, reason } =
             Failure::internal("l402d has a fault, its log says which; please report it");

@@ -7,7 +7,7 @@ use std::{
 };
 
 use agent_api::Proof;
-use store::{BoxFuture, Claim, Claimed, Hash, Model, Settled, Store, StoreError};
+use store::{BoxFuture, Claim, Claimed, Hash, Model, RequestId, Settled, Store, StoreError};
 use tokio::{sync::oneshot, task::yield_now};
 
 use super::*;
@@ -27,7 +27,7 @@ struct Stepped {
 
 enum Job {
     Claim(Claim, oneshot::Sender<Result<Claimed, StoreError>>),
-    Release(RequestId, oneshot::Sender<Result<bool, StoreError>>),
+    Release(Hash, RequestId, oneshot::Sender<Result<bool, StoreError>>),
 }
 
 fn failed() -> StoreError {
@@ -48,8 +48,12 @@ impl Stepped {
                 Job::Claim(claim, reply) => {
                     let _ = reply.send(if good { self.model.claim(claim).await } else { Err(failed()) });
                 }
-                Job::Release(request, reply) => {
-                    let _ = reply.send(if good { self.model.release(request).await } else { Err(failed()) });
+                Job::Release(payment_hash, request, reply) => {
+                    let _ = reply.send(if good {
+                        self.model.release(payment_hash, request).await
+                    } else {
+                        Err(failed())
+                    });
                 }
             }
         }
@@ -75,10 +79,10 @@ impl Store for Stepped {
         })
     }
 
-    fn release(&self, request: RequestId) -> BoxFuture<'_, Result<bool, StoreError>> {
+    fn release(&self, payment_hash: Hash, request: RequestId) -> BoxFuture<'_, Result<bool, StoreError>> {
         Box::pin(async move {
             let (reply, answer) = oneshot::channel();
-            self.push(Job::Release(request, reply));
+            self.push(Job::Release(payment_hash, request, reply));
             answer.await.unwrap_or_else(|_| Err(failed()))
         })
     }

@@ -43,7 +43,9 @@ impl From<LightningError> for Failure {
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         let fault = match &error {
-            StoreError::Unavailable(_) => Fault::Unavailable { retry_after_s: 1 },
+            StoreError::Unavailable(_) | StoreError::NotCarriedOut(_) => {
+                Fault::Unavailable { retry_after_s: 1 }
+            }
             StoreError::RequestReused => Fault::Internal,
         };
         Self { fault, reason: error.to_string() }

@@ -2,9 +2,9 @@
 
 use agent_api::Proof;
 use l402::{PaymentHash, Preimage};
-use store::{Claim, Claimed, RequestId};
+use store::{Claim, Claimed, RequestId, Settled, StoreError};
 
-use super::{Engine, Failure, lookup::Verdict};
+use super::{Draw, Engine, Failure, lookup::Verdict, unix_now};
 
 /// What a client presents.
 #[derive(Clone, Debug)]
@@ -51,12 +51,13 @@ impl Engine {
     /// [`Failure`]; nothing is drawn then, or what was drawn is being given back.
     pub async fn redeem(&self, redemption: Redemption) -> Result<Redeemed, Failure> {
         let Redemption { request, backend, payment_hash, proof, limit } = redemption;
+        let mut proved = None;
         match proof {
             // The front end has checked this; nothing is granted on its word alone.
             Proof::Preimage(preimage) if !Preimage::from_bytes(*preimage.expose()).matches(&payment_hash) => {
                 return Err(Failure::internal("a preimage was sent that is not of the payment hash"));
             }
-            Proof::Preimage(_) => {}
+            Proof::Preimage(preimage) => proved = Some(*preimage.expose()),
             Proof::LookUp => match self.backend(&backend)?.verdict(payment_hash).await? {
                 Verdict::Paid => {}
                 Verdict::Unsettled { bolt11, expires_at } => {
@@ -68,20 +69,52 @@ impl Engine {
         }
         match limit {
             None => Ok(Redeemed::Granted { remaining: None }),
-            Some(limit) => self.draw(Claim { payment_hash: payment_hash.0, request, limit, units: 1 }).await,
+            Some(limit) => {
+                let drawn =
+                    self.draw(Claim { payment_hash: payment_hash.0, request, limit, units: 1 }).await?;
+                if let (Redeemed::Granted { .. }, Some(preimage)) = (&drawn, proved) {
+                    self.note_settled(&backend, payment_hash, preimage);
+                }
+                Ok(drawn)
+            }
         }
     }
 
+    /// Lets other hosts know that it is settled, as the preimage shows, unless they do. Nobody waits for it.
+    fn note_settled(&self, backend: &str, payment_hash: PaymentHash, preimage: [u8; 32]) {
+        let Some(backend) = self.backends.get(backend).filter(|_| self.store.is_shared()) else { return };
+        let received_msat = {
+            let mut issued = backend.issued();
+            if issued.is_settled(&payment_hash) {
+                return;
+            }
+            let price = issued.price_msat(&payment_hash);
+            issued.settle(payment_hash, unix_now());
+            price.unwrap_or(0)
+        };
+        let settled = Settled { preimage: Some(preimage), received_msat, at: unix_now() };
+        let store = self.store.clone();
+        tokio::spawn(async move {
+            if let Err(error) = store.settled_put(payment_hash.0, settled).await {
+                tracing::debug!(%payment_hash, %error, "other hosts will ask the node whether this is settled");
+            }
+        });
+    }
+
     async fn draw(&self, claim: Claim) -> Result<Redeemed, Failure> {
+        if !self.undo.settled_of(&claim.payment_hash).await {
+            return Err(Failure::busy("what another request drew from this payment can't be given back yet"));
+        }
         match self.store.claim(claim).await {
             Ok(Claimed::Granted { remaining }) => Ok(Redeemed::Granted { remaining: Some(remaining) }),
             Ok(Claimed::UsedUp) => Ok(Redeemed::UsedUp),
             Ok(Claimed::Released) => {
                 Err(Failure::internal("a redemption was sent again after it was cancelled"))
             }
+            Err(error @ StoreError::NotCarriedOut(_)) => Err(error.into()),
             Err(error) => {
-                // Whether a failed commit reached the disk is not known for certain: give back in any case.
-                self.undo(claim.request);
+                // Whether it was drawn is not known for certain: give back in any case.
+                self.undo(Draw { payment_hash: claim.payment_hash, request: claim.request });
                 Err(error.into())
             }
         }

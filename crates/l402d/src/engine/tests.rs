@@ -288,12 +288,46 @@ async fn a_failing_store_grants_nothing_and_the_payment_stays_good() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_comes_back_waits_for_what_is_being_given_back() {
+    let store = Arc::new(Flaky::default());
+    let setup = with_store(store.clone());
+    store.broken.store(true, Ordering::SeqCst);
+    setup.prove(1, 1).await.unwrap_err();
+    assert_eq!(setup.prove(1, 2).await.unwrap_err().fault, Fault::Unavailable { retry_after_s: 1 });
+    assert_eq!(setup.prove(2, 3).await.unwrap_err().reason, "the store is unavailable: disk full");
+    store.broken.store(false, Ordering::SeqCst);
+    assert_eq!(setup.prove(1, 4).await, GRANTED, "and not: used up");
+}
+
+#[tokio::test(start_paused = true)]
+async fn hosts_that_share_the_store_hear_of_a_preimage() {
+    let store = Arc::new(Flaky::default());
+    let setup = with_store(store.clone());
+    setup.invoice().await.unwrap();
+    assert_eq!(setup.prove(1, 1).await, GRANTED);
+    assert_eq!(setup.prove(7, 2).await, GRANTED, "another host's invoice");
+    let found = async |n| loop {
+        match store.settled_get(hash(n).0).await.unwrap() {
+            Some(settled) => return settled,
+            None => yield_now().await,
+        }
+    };
+    let (own, other) = (found(1).await, found(7).await);
+    assert_eq!((own.preimage, own.received_msat), (Some(*preimage(1).expose()), 10_000));
+    assert_eq!((other.preimage, other.received_msat), (Some(*preimage(7).expose()), 0));
+    // Any of them answers from it.
+    let another = with_store(store.clone());
+    assert_eq!(another.look_up(1, 9).await, Ok(Redeemed::UsedUp));
+    assert_eq!(another.wallet.look_ups(), 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_undone_is_given_back_and_never_drawn_again() {
     let setup = setup();
     assert_eq!(setup.prove(1, 1).await, GRANTED);
-    setup.engine.undo(id(1));
+    setup.engine.undo(Draw { payment_hash: hash(1).0, request: id(1) });
     // Comes before its claim.
-    setup.engine.undo(id(2));
+    setup.engine.undo(Draw { payment_hash: hash(1).0, request: id(2) });
     setup.engine.settle_undos().await;
     assert_eq!(setup.prove(1, 1).await.unwrap_err().fault, Fault::Internal);
     assert_eq!(setup.prove(1, 2).await.unwrap_err().fault, Fault::Internal);

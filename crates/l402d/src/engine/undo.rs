@@ -1,75 +1,110 @@
 //! Draws that are given back: of clients that left, and of claims whose end is not known.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use store::{RequestId, Store};
+use store::{Hash, RequestId, Store};
 use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
-    time::sleep,
+    time::{sleep, timeout},
 };
 
-/// Tries before a draw is left drawn, and said so.
-const TRIES: u32 = 5;
-/// Between two tries.
-const PAUSE: Duration = Duration::from_secs(1);
+/// Between two tries. It is tried until it is done: what was drawn for nobody is a payment lost.
+const PAUSE: Duration = Duration::from_millis(200);
+/// At most, after many of them.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// How long another draw on the same payment waits for one that is being given back.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Hands over what is to be given back to one task, which tries again where the store fails.
 pub(super) struct Undo {
-    requests: mpsc::UnboundedSender<RequestId>,
-    pending: watch::Sender<usize>,
+    draws: mpsc::UnboundedSender<Draw>,
+    pending: watch::Sender<HashMap<Hash, usize>>,
+}
+
+/// One draw.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Draw {
+    /// The payment that was drawn on.
+    pub payment_hash: Hash,
+    /// The redemption that drew.
+    pub request: RequestId,
 }
 
 impl Undo {
     pub(super) fn start(store: Arc<dyn Store>) -> Self {
         // Unbounded: each was a request in flight, and those are bounded.
-        let (requests, waiting) = mpsc::unbounded_channel();
-        let (pending, _) = watch::channel(0);
+        let (draws, waiting) = mpsc::unbounded_channel();
+        let (pending, _) = watch::channel(HashMap::new());
         tokio::spawn(work(store, waiting, pending.clone()));
-        Self { requests, pending }
+        Self { draws, pending }
     }
 
-    pub(super) fn release(&self, request: RequestId) {
-        self.pending.send_modify(|count| *count += 1);
-        if self.requests.send(request).is_err() {
+    pub(super) fn release(&self, draw: Draw) {
+        self.pending.send_modify(|pending| *pending.entry(draw.payment_hash).or_default() += 1);
+        if self.draws.send(draw).is_err() {
             tracing::error!("a draw of a client that left can't be given back: l402d is stopping");
-            self.pending.send_modify(|count| *count -= 1);
+            done(&self.pending, draw.payment_hash);
         }
+    }
+
+    /// Waits until nothing of this payment is left to give back, for a while; whether that is so.
+    pub(super) async fn settled_of(&self, payment_hash: &Hash) -> bool {
+        if !self.pending.borrow().contains_key(payment_hash) {
+            return true;
+        }
+        let mut pending = self.pending.subscribe();
+        let given_back = pending.wait_for(|pending| !pending.contains_key(payment_hash));
+        matches!(timeout(PATIENCE, given_back).await, Ok(Ok(_)))
     }
 
     /// Waits until nothing is left to give back.
     pub(super) async fn settled(&self) {
         // The sender is our own, so there is always an answer.
-        let _ = self.pending.subscribe().wait_for(|count| *count == 0).await;
+        let _ = self.pending.subscribe().wait_for(HashMap::is_empty).await;
     }
+}
+
+fn done(pending: &watch::Sender<HashMap<Hash, usize>>, payment_hash: Hash) {
+    pending.send_modify(|pending| {
+        if let Some(count) = pending.get_mut(&payment_hash) {
+            *count -= 1;
+            if *count == 0 {
+                pending.remove(&payment_hash);
+            }
+        }
+    });
 }
 
 async fn work(
     store: Arc<dyn Store>,
-    mut waiting: mpsc::UnboundedReceiver<RequestId>,
-    pending: watch::Sender<usize>,
+    mut waiting: mpsc::UnboundedReceiver<Draw>,
+    pending: watch::Sender<HashMap<Hash, usize>>,
 ) {
     let mut releases = JoinSet::new();
     loop {
         tokio::select! {
-            request = waiting.recv() => match request {
-                Some(request) => { releases.spawn(release(store.clone(), request)); }
+            draw = waiting.recv() => match draw {
+                Some(draw) => { releases.spawn(release(store.clone(), draw)); }
                 None => break,
             },
-            Some(_) = releases.join_next() => pending.send_modify(|count| *count -= 1),
+            Some(ended) = releases.join_next() => if let Ok(payment_hash) = ended {
+                done(&pending, payment_hash);
+            },
         }
     }
     releases.join_all().await;
 }
 
-async fn release(store: Arc<dyn Store>, request: RequestId) {
-    for tried in 1..=TRIES {
-        match store.release(request).await {
-            Ok(_) => return,
-            Err(error) if tried == TRIES => {
-                tracing::error!(%error, "the draw of a client that left could not be given back");
-            }
-            Err(_) => sleep(PAUSE).await,
+async fn release(store: Arc<dyn Store>, Draw { payment_hash, request }: Draw) -> Hash {
+    let (mut pause, mut said) = (PAUSE, false);
+    while let Err(error) = store.release(payment_hash, request).await {
+        if !said {
+            tracing::warn!(%error, "the draw of a client that left can't be given back yet; trying on");
+            said = true;
         }
+        sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
     }
+    payment_hash
 }

@@ -46,6 +46,7 @@ pub fn agent_config(sim: &Sim, state_dir: &Path) -> AgentConfig {
         log_file: Some(state_dir.join("l402d.log")),
         log: "trace".into(),
         backends: vec![named_backend("default", &pairs, &|path: &Path| std::fs::read(path)).unwrap()],
+        redis: None,
         root_keys: RootKeys::default(),
         access: Access::default(),
     }

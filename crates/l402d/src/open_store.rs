@@ -1,0 +1,65 @@
+//! The store that the configuration names: SQLite in the state directory, or the Redis that several hosts share.
+
+use std::{error::Error, sync::Arc, time::Duration};
+
+use settings::{AgentConfig, RedisHost, RedisSettings, RedisTopology, RedisUrl};
+use store::{
+    RedisStore, SqliteStore, Store,
+    redis::{Host, RedisOptions, Servers, Topology},
+};
+use zeroize::Zeroizing;
+
+use crate::notes::Notes;
+
+/// The database in the state directory.
+const DATABASE: &str = "l402.db";
+
+/// The store, and where wallets keep their notes in it.
+type Opened = (Arc<dyn Store>, Arc<dyn lightning::Notes>);
+
+/// Opens it. Redis need not be there yet: until it is, what needs it is answered with 503. Must be called in a tokio
+/// runtime.
+///
+/// # Errors
+/// What keeps it from being opened: the operator's to mend.
+pub fn open(config: &AgentConfig) -> Result<Opened, Box<dyn Error + Send + Sync>> {
+    match &config.redis {
+        None => {
+            let store = Arc::new(SqliteStore::open(&config.state_dir.join(DATABASE))?);
+            Ok((store.clone(), Arc::new(Notes(store))))
+        }
+        Some(redis) => {
+            let options = options(redis, redis.parsed()?);
+            tracing::info!(servers = %options.servers, "what is claimed and settled is kept in Redis");
+            let store = Arc::new(RedisStore::open(options)?);
+            Ok((store.clone(), Arc::new(Notes(store))))
+        }
+    }
+}
+
+fn options(redis: &RedisSettings, url: RedisUrl) -> RedisOptions {
+    let secret = |secret: settings::Secret<String>| Zeroizing::new(secret.expose().clone());
+    let host = |host| match host {
+        RedisHost::Tcp(host, port) => Host::Tcp(host, port),
+        RedisHost::Unix(path) => Host::Unix(path),
+    };
+    let servers = Servers {
+        topology: match url.topology {
+            RedisTopology::Single => Topology::Single,
+            RedisTopology::Sentinel { master } => Topology::Sentinel { master },
+            RedisTopology::Cluster => Topology::Cluster,
+        },
+        hosts: url.hosts.into_iter().map(host).collect(),
+        tls: url.tls,
+        ca: redis.ca.clone(),
+        user: url.user,
+        password: url.password.map(secret),
+        sentinel_user: url.sentinel_user,
+        sentinel_password: url.sentinel_password.map(secret),
+        db: url.db,
+        wait_replicas: url.wait_replicas,
+    };
+    let keep_settled = (redis.preimage_ttl_s > 0).then(|| Duration::from_secs(redis.preimage_ttl_s));
+    let connections = usize::try_from(redis.pool_size).unwrap_or(1);
+    RedisOptions { connections, keep_settled, ..RedisOptions::new(servers) }
+}

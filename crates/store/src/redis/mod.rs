@@ -1,0 +1,188 @@
+//! The store that hosts share: Redis or Valkey, stand-alone, behind Sentinels, or a Cluster.
+//!
+//! Every call is one script that Redis carries out as a whole, on keys of one payment, which are in one slot
+//! of a Cluster (`script.rs` lists them). A call has a deadline. It is sent again after a lost connection, which is
+//! safe as every call is the same call when it is repeated; a claim that Redis only reads after its deadline is not
+//! carried out, so that nothing is drawn for a client that has long been told to come back (`link.rs` keeps the
+//! connections and Redis' clock).
+//!
+//! How durable a claim is lies with Redis: `appendonly yes` and `appendfsync always` make it as durable as SQLite's.
+//! A replica that becomes master knows what it was told so far; `wait_replicas` makes a claim wait until that many
+//! replicas know of it. `health.rs` warns of what would forget a claim.
+
+mod health;
+mod link;
+mod script;
+mod servers;
+
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
+
+use tokio::time::{Instant, timeout_at};
+
+pub use servers::{Host, OpenError, Servers, Topology};
+
+use crate::{BoxFuture, Claim, Claimed, Hash, KEEP_REQUESTS, Notes, RequestId, Settled, Store, StoreError};
+use link::{Failed, Link};
+use script::{Call, Payment};
+
+/// How a store is opened.
+#[derive(Clone, Debug)]
+pub struct RedisOptions {
+    /// Where Redis is.
+    pub servers: Servers,
+    /// How many connections are kept; each carries any number of calls at once.
+    pub connections: usize,
+    /// How long settlements are kept; `None`: for ever. What was drawn is kept for ever in any case.
+    pub keep_settled: Option<Duration>,
+    /// How long request ids are remembered; see [`KEEP_REQUESTS`].
+    pub keep_requests: Duration,
+    /// How long a call may take, waiting for a connection included.
+    pub deadline: Duration,
+    /// The same for a call whose connection was lost before its answer came: it may have been carried out, and to hear
+    /// so from a Redis that comes back is better than to give back what was drawn.
+    pub deadline_of_lost: Duration,
+}
+
+impl RedisOptions {
+    /// The usual ones for these servers.
+    #[must_use]
+    pub fn new(servers: Servers) -> Self {
+        // 2 s: Redis answers in less than a millisecond; longer means that something is wrong, and a client waits.
+        let deadline = Duration::from_secs(2);
+        // 8 s: a restart, or a failover, and still less than nginx waits for us.
+        let deadline_of_lost = Duration::from_secs(8);
+        let (connections, keep_settled, keep_requests) = (4, None, KEEP_REQUESTS);
+        Self { servers, connections, keep_settled, keep_requests, deadline, deadline_of_lost }
+    }
+}
+
+/// Claims and settlements in Redis.
+pub struct RedisStore {
+    links: Vec<Link>,
+    next: AtomicUsize,
+    options: RedisOptions,
+}
+
+impl RedisStore {
+    /// Begins to connect; that goes on in the background for as long as the store lives. Must be called in a
+    /// tokio runtime.
+    ///
+    /// # Errors
+    /// [`OpenError`]: what no connection could mend.
+    pub fn open(options: RedisOptions) -> Result<Self, OpenError> {
+        let dial = options.servers.dial()?;
+        let links =
+            (0..options.connections.max(1)).map(|number| Link::start(dial.clone(), number == 0)).collect();
+        Ok(Self { links, next: AtomicUsize::new(0), options })
+    }
+
+    /// Carries out a call, once, however often it is sent.
+    async fn ask(&self, call: &Call<'_>) -> Result<redis::Value, StoreError> {
+        let link = self.link();
+        let began = Instant::now();
+        let (mut until, mut sent) = (began + self.options.deadline, false);
+        let failed = |sent, reason: String| match sent {
+            true => StoreError::Unavailable(reason),
+            false => StoreError::NotCarriedOut(reason),
+        };
+        loop {
+            let live = link.live(until, sent).await.map_err(|reason| failed(sent, reason))?;
+            match timeout_at(until, call.send(&live, until)).await {
+                Ok(Ok(value)) => return Ok(value),
+                Ok(Err(Failed::Lost(reason))) => {
+                    tracing::debug!(reason, "a call of Redis is sent again");
+                    sent = true;
+                    until = until.max(began + self.options.deadline_of_lost);
+                    link.replace(&live);
+                }
+                Ok(Err(Failed::Moved(reason))) => {
+                    tracing::debug!(reason, "another server of Redis is asked");
+                    link.replace(&live);
+                }
+                Ok(Err(Failed::Refused(reason))) => return Err(failed(sent, reason)),
+                Ok(Err(Failed::Late)) => {
+                    // Redis' clock may have been set: it is read with the next connection.
+                    link.replace(&live);
+                    return Err(failed(sent, "Redis took it up too late".into()));
+                }
+                Ok(Err(Failed::Unsure(reason))) => return Err(StoreError::Unavailable(reason)),
+                Err(_) => {
+                    link.replace(&live);
+                    let reason = format!("Redis does not answer within {:?}", self.options.deadline);
+                    return Err(StoreError::Unavailable(reason));
+                }
+            }
+        }
+    }
+
+    /// The next connection's turn, or that of one that is there.
+    fn link(&self) -> &Link {
+        let turn = self.next.fetch_add(1, Ordering::Relaxed) % self.links.len();
+        let (before, from) = self.links.split_at(turn);
+        from.iter().chain(before).find(|link| link.is_up()).unwrap_or(&self.links[turn])
+    }
+
+    async fn draw(&self, claim: &Claim) -> Result<Claimed, StoreError> {
+        let (payment, keep) = (Payment::new(claim.payment_hash), self.options.keep_requests);
+        let replicas = self.options.servers.wait_replicas;
+        let drawn = self.ask(&payment.claim(claim, keep, replicas)).await;
+        match drawn {
+            // Before anybody is told, so that whoever comes back finds the payment as it was, at any host.
+            Err(StoreError::Unavailable(reason)) if replicas > 0 => {
+                match self.ask(&payment.release(claim.request, keep)).await {
+                    Ok(_) => Err(StoreError::NotCarriedOut(reason)),
+                    Err(_) => Err(StoreError::Unavailable(reason)),
+                }
+            }
+            other => script::claimed(&other?),
+        }
+    }
+}
+
+impl Store for RedisStore {
+    fn claim(&self, claim: Claim) -> BoxFuture<'_, Result<Claimed, StoreError>> {
+        Box::pin(async move { self.draw(&claim).await })
+    }
+
+    fn release(&self, payment_hash: Hash, request: RequestId) -> BoxFuture<'_, Result<bool, StoreError>> {
+        Box::pin(async move {
+            let payment = Payment::new(payment_hash);
+            script::released(&self.ask(&payment.release(request, self.options.keep_requests)).await?)
+        })
+    }
+
+    fn settled_get(&self, payment_hash: Hash) -> BoxFuture<'_, Result<Option<Settled>, StoreError>> {
+        Box::pin(async move {
+            let payment = Payment::new(payment_hash);
+            script::settled(payment_hash, &self.ask(&payment.settled_get()).await?)
+        })
+    }
+
+    fn settled_put(&self, payment_hash: Hash, settled: Settled) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(async move {
+            let payment = Payment::new(payment_hash);
+            self.ask(&payment.settled_put(&settled, self.options.keep_settled)).await?;
+            Ok(())
+        })
+    }
+
+    fn is_shared(&self) -> bool {
+        true
+    }
+}
+
+impl Notes for RedisStore {
+    fn note_put(&self, payment_hash: Hash, note: String) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(async move {
+            self.ask(&Payment::new(payment_hash).note_put(note)).await?;
+            Ok(())
+        })
+    }
+
+    fn note_get(&self, payment_hash: Hash) -> BoxFuture<'_, Result<Option<String>, StoreError>> {
+        Box::pin(async move { script::text(&self.ask(&Payment::new(payment_hash).note_get()).await?) })
+    }
+}
