@@ -14,18 +14,20 @@ declare -A may=(
     [agent-api]=""
     [settings]=""
     [lnd-rpc]=""
-    [lightning]="l402 settings lnd-rpc"
+    [lnc]=""
+    [lightning]="l402 settings lnc lnd-rpc"
     [store]="l402"
     [l402d]="l402 gate agent-api settings lightning store"
     [ngx_http_l402_module]="l402 gate agent-api settings"
     [lnsim]="l402 lnd-rpc"
     [cli]="l402 lnd-rpc"
     [scenarios]=""
-    [bench]="l402 gate lnd-rpc lnsim"
+    [bench]="l402 gate lnc lnd-rpc lnsim"
 )
 # What their tests may use beyond that. lnsim never sees lightning, or one mistake would pass on both sides.
 declare -A tests_may=(
     [lightning]="lnsim"
+    [lnc]="lnd-rpc lnsim"
     [l402d]="lnsim"
     [cli]="lnsim"
     [scenarios]="l402 agent-api lnd-rpc lnsim lightning settings"

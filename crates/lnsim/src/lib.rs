@@ -6,6 +6,8 @@
 //! itself) or by [`Sim::pay`]. [`Fault`]s make it misbehave. [`Sim::open_nwc`] puts a Nostr Wallet Connect wallet with
 //! its relays before the same ledger.
 //!
+//! [`Sim::lnc_session`] makes a session of Lightning Node Connect, through a mailbox of the simulator's own.
+//!
 //! The way of a call: `listener` (TCP, TLS) → `front` (macaroon, faults, LND's manner) → `world` (lock, subscribers) →
 //! [`ledger`] (the rules). This crate never depends on the crate `lightning`: a mistake must not be on both sides.
 #![forbid(unsafe_code)]
@@ -21,6 +23,7 @@ mod http;
 mod identity;
 pub mod ledger;
 mod listener;
+mod lnc;
 mod lnurl;
 mod messages;
 mod method;
@@ -33,6 +36,7 @@ pub use eclair::{EclairEvents, EclairOptions};
 pub use fault::{BadFault, Fault, FaultKind};
 pub use identity::IdentityError;
 pub use ledger::{FailureReason, Hash32, Invoice as InvoiceView, LedgerError, State};
+pub use lnc::{Gbn, LncOptions, LncSession, Sky, Weather};
 pub use lnurl::{LnurlOptions, Told};
 pub use method::{Method, UnknownMethod};
 pub use nwc::{NwcDoor, NwcError, NwcOptions};

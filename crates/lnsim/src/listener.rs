@@ -78,15 +78,12 @@ impl Port {
     }
 }
 
-/// Serves `front` on `port` until the sender of `modes` is gone.
-pub(crate) async fn serve(
-    port: Port,
-    front: Front,
-    tls: TlsAcceptor,
-    modes: mpsc::UnboundedReceiver<ModeChange>,
-) {
-    let world = front.world.clone();
-    let (connections, incoming) = mpsc::unbounded_channel::<io::Result<Connection>>();
+/// Where connections go whose bytes are gRPC.
+pub(crate) type Door = mpsc::UnboundedSender<io::Result<Connection>>;
+
+/// Opens the front door. Call within a runtime.
+pub(crate) fn open(front: Front) -> Door {
+    let (connections, incoming) = mpsc::unbounded_channel();
     tokio::spawn(
         Server::builder()
             .add_service(LightningServer::new(front.clone()))
@@ -94,6 +91,27 @@ pub(crate) async fn serve(
             .add_service(InvoicesServer::new(front))
             .serve_with_incoming(UnboundedReceiverStream::new(incoming)),
     );
+    connections
+}
+
+/// Passes connections that need no TLS on to the front door, until their sender is gone.
+pub(crate) async fn pass_on(mut streams: mpsc::UnboundedReceiver<TcpStream>, door: Door, world: Arc<World>) {
+    while let Some(stream) = streams.recv().await {
+        if let Ok((stream, registered)) = Registered::new(stream, world.clone()) {
+            // The door closes only with the simulator.
+            let _ = door.send(Ok(Connection { stream: Box::new(stream), registered }));
+        }
+    }
+}
+
+/// Serves `port` until the sender of `modes` is gone.
+pub(crate) async fn serve(
+    port: Port,
+    world: Arc<World>,
+    connections: Door,
+    tls: TlsAcceptor,
+    modes: mpsc::UnboundedReceiver<ModeChange>,
+) {
     accept_all(port, modes, |stream| {
         tokio::spawn(handshake(stream, tls.clone(), world.clone(), connections.clone()));
     })
@@ -137,12 +155,7 @@ pub(crate) async fn accept(listener: Option<&TcpListener>) -> io::Result<TcpStre
 }
 
 /// Makes TLS of TCP and hands the connection to gRPC. A client that fails here is simply gone.
-async fn handshake(
-    stream: TcpStream,
-    tls: TlsAcceptor,
-    world: Arc<World>,
-    connections: mpsc::UnboundedSender<io::Result<Connection>>,
-) {
+async fn handshake(stream: TcpStream, tls: TlsAcceptor, world: Arc<World>, connections: Door) {
     let registered = stream.set_nodelay(true).and_then(|()| Registered::new(stream, world));
     let (stream, registered) = match registered {
         Ok(pair) => pair,
@@ -196,10 +209,16 @@ impl Drop for Registered {
 }
 
 /// A connection of gRPC.
-struct Connection {
-    stream: Box<TlsStream<TcpStream>>,
+pub(crate) struct Connection {
+    stream: Box<dyn Bytes>,
     registered: Registered,
 }
+
+/// What bytes come by.
+trait Bytes: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl Bytes for TlsStream<TcpStream> {}
+impl Bytes for TcpStream {}
 
 impl Connected for Connection {
     type ConnectInfo = ConnectionId;

@@ -8,10 +8,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use data_encoding::HEXLOWER;
 use tempfile::TempDir;
+use tokio::net::TcpStream;
 use tokio::net::UnixListener;
 use tokio::runtime::Runtime;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_rustls::TlsAcceptor;
 
 use crate::bolt11::NodeKey;
@@ -23,6 +25,7 @@ use crate::http;
 use crate::identity::{Identity, IdentityError};
 use crate::ledger::{FailureReason, Hash32, Invoice, LedgerError, PaymentStatus};
 use crate::listener::{self, Mode, ModeChange, Port};
+use crate::lnc::{LncOptions, LncSession, Mailbox, Surroundings, Weather, start_session};
 use crate::lnurl::{Lnurl, LnurlOptions};
 use crate::method::Method;
 use crate::permits::{Oven, Permit};
@@ -124,6 +127,12 @@ pub struct Sim {
     cln: Arc<Cln>,
     /// One for each port.
     modes: Mutex<Vec<mpsc::UnboundedSender<ModeChange>>>,
+    mailbox: Arc<Mailbox>,
+    /// The port's mode, for sessions through the mailbox.
+    mode: watch::Sender<Mode>,
+    /// Connections that need no TLS, for the front door.
+    plain: mpsc::UnboundedSender<TcpStream>,
+    oven: Arc<Oven>,
     /// `Some` until dropped.
     runtime: Option<Runtime>,
     _temporary: Option<TempDir>,
@@ -158,12 +167,34 @@ impl Sim {
             Port::bind(options.listen).map_err(listen_error)?
         };
         let address = port.address();
-        let front = Front { world: world.clone(), oven: Arc::new(oven) };
-        runtime.spawn(listener::serve(port, front, TlsAcceptor::from(identity.server), mode_changes));
+        let oven = Arc::new(oven);
+        let front = Front { world: world.clone(), oven: oven.clone() };
+        let (mailbox, door) = {
+            let _guard = runtime.enter();
+            (Mailbox::start(&identity.server).map_err(listen_error)?, listener::open(front))
+        };
+        let (plain, streams) = mpsc::unbounded_channel();
+        runtime.spawn(listener::pass_on(streams, door.clone(), world.clone()));
+        let tls = TlsAcceptor::from(identity.server);
+        runtime.spawn(listener::serve(port, world.clone(), door, tls, mode_changes));
 
         let modes = Mutex::new(vec![modes]);
         let cln = Arc::new(Cln::new(world.clone(), random()?));
-        let sim = Self { world, address, dir, cln, modes, runtime: Some(runtime), _temporary: temporary };
+        let mode = watch::Sender::new(Mode::Open);
+        let runtime = Some(runtime);
+        let sim = Self {
+            world,
+            address,
+            dir,
+            cln,
+            modes,
+            mailbox,
+            mode,
+            plain,
+            oven,
+            runtime,
+            _temporary: temporary,
+        };
         for fault in options.faults {
             sim.fault(fault);
         }
@@ -326,6 +357,47 @@ impl Sim {
         self.world.connections.cut_all();
     }
 
+    /// Makes a session of Lightning Node Connect. It ends with the simulator.
+    ///
+    /// # Errors
+    /// The system gave no random bytes.
+    pub fn lnc_session(&self, options: LncOptions) -> Result<LncSession, StartError> {
+        let macaroon = HEXLOWER.encode(&self.oven.mint(options.permit)?);
+        let around = Surroundings {
+            mailbox: self.mailbox.clone(),
+            mode: self.mode.subscribe(),
+            door: self.plain.clone(),
+            macaroon,
+        };
+        let _guard = self.runtime.as_ref().map(Runtime::enter);
+        Ok(start_session(options, around)?)
+    }
+
+    /// `host:port` of the mailbox. Its certificate is the node's: [`Sim::tls_cert_path`].
+    pub fn mailbox_address(&self) -> String {
+        self.mailbox.address().to_string()
+    }
+
+    /// What happens to packets in the mailbox from now on, both ways; the same seed gives the same.
+    pub fn mailbox_weather(&self, weather: Weather, seed: u64) {
+        self.mailbox.set_weather(weather, seed);
+    }
+
+    /// Cuts all connections to the mailbox; its boxes stay.
+    pub fn cut_mailbox(&self) {
+        self.mailbox.cut();
+    }
+
+    /// What a restart of the mailbox is: all connections are cut and all boxes gone. The node makes its own again.
+    pub fn restart_mailbox(&self) {
+        self.mailbox.restart();
+    }
+
+    /// Whether the mailbox takes connections; those that exist are cut when it stops.
+    pub fn open_mailbox(&self, open: bool) {
+        self.mailbox.set_open(open);
+    }
+
     /// How often a call came so far, refused ones included.
     pub fn calls(&self, method: Method) -> u64 {
         self.world.calls.get(method)
@@ -378,6 +450,7 @@ impl Sim {
 
     /// Returns when the change has taken effect at every port. A port that can't be had back is logged.
     fn set_mode(&self, mode: Mode) {
+        self.mode.send_replace(mode);
         for modes in self.modes.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             let (done, waiting) = std::sync::mpsc::sync_channel(1);
             let sent = modes.send((mode, done)).is_ok();

@@ -1,0 +1,7 @@
+//! The client against the simulator's mailbox and node, which were written apart from it.
+
+mod losses;
+mod refusals;
+mod sessions;
+mod storm;
+mod support;
