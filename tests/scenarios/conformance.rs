@@ -58,7 +58,7 @@ fn lightning(stage: &Stage) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let notes: Arc<dyn lightning::Notes> = Arc::new(NoNotes);
     runtime.block_on(async {
-        let wallet = lightning::open(&backend, &notes).expect("a wallet");
+        let wallet = lightning::open(&backend, &notes, stage.dir()).expect("a wallet");
         conformance::all(wallet.as_ref(), &Outside(node)).await;
     });
 }

@@ -79,10 +79,6 @@ fn environment(stage: &Stage) {
     bad_env(stage, "LND_ADDRESS", Some("host:99999"), &["LND_ADDRESS \"host:99999\"", "expected host"]);
     bad_env(stage, "LND_ADDRESS", Some("a b"), &["LND_ADDRESS \"a b\"", "expected host"]);
     bad_env(stage, "LN_CLIENT_TYPE", Some("LNDD"), &["LN_CLIENT_TYPE \"LNDD\"", "expected LND"]);
-    for later in ["CLN", "LNC", "ECLAIR", "LNURL", "BOLT12", "cln"] {
-        let words = ["LN_CLIENT_TYPE", later, "not in this version", "expected LND"];
-        bad_env(stage, "LN_CLIENT_TYPE", Some(later), &words);
-    }
     bad_env(stage, "LNC_PAIRING_PHRASE", Some("ten words"), &["LNC_PAIRING_PHRASE", "expected"]);
     bad_env(stage, "SOCKS5_PROXY", Some("ftp://x"), &["SOCKS5_PROXY \"ftp://x\"", "expected host:port"]);
     let no_node = stage.site().without_env("LN_CLIENT_TYPE").paid("");

@@ -6,6 +6,7 @@ use crate::stand::Stand;
 mod challenges;
 mod grants;
 mod hang;
+mod lnc;
 mod lnd;
 mod paid;
 mod reload;
@@ -18,10 +19,11 @@ const PAIRS: usize = 9;
 pub type Figure = fn(&Stand, &mut Report);
 
 /// All, in the order of the page.
-pub const ALL: [(&str, Figure); 8] = [
+pub const ALL: [(&str, Figure); 9] = [
     ("paid", paid::measure),
     ("challenges", challenges::measure),
     ("lnd", lnd::measure),
+    ("lnc", lnc::measure),
     ("hang", hang::measure),
     ("grants", grants::measure),
     ("reload", reload::measure),

@@ -144,7 +144,7 @@ fn check(config: &AgentConfig) -> Result<(), Failed> {
     // Nothing is asked of a wallet here, so it has nothing to note down.
     let notes: Arc<dyn lightning::Notes> = Arc::new(Notes(Arc::new(store::Model::new())));
     for backend in &config.backends {
-        lightning::open(backend, &notes)?;
+        lightning::open(backend, &notes, &config.state_dir)?;
     }
     let backends: Vec<_> = config.backends.iter().map(|backend| backend.name.as_str()).collect();
     writeln!(
@@ -165,7 +165,7 @@ async fn serve(config: AgentConfig, tied: Tied) -> Result<(), Failed> {
     let (store, notes) = open_store::open(&config)?;
     let mut wallets = Vec::new();
     for backend in &config.backends {
-        wallets.push((backend.name.clone(), lightning::open(backend, &notes)?));
+        wallets.push((backend.name.clone(), lightning::open(backend, &notes, &config.state_dir)?));
     }
     let stopped = stopped()?;
     let (ring, told) = watch::channel(keys::to_frames(&keys));
@@ -183,6 +183,7 @@ async fn serve(config: AgentConfig, tied: Tied) -> Result<(), Failed> {
     let mut instance = [0; 16];
     getrandom::fill(&mut instance)?;
     let identity = Arc::new(Identity { instance, keys: told });
+    let leaving: Vec<_> = wallets.iter().map(|(_, wallet)| Arc::clone(wallet)).collect();
     let engine = Engine::start(wallets, store);
     reload::report(&keys);
     tracing::info!(
@@ -223,6 +224,10 @@ async fn serve(config: AgentConfig, tied: Tied) -> Result<(), Failed> {
     systemd::stopping();
     let _ = stop.send(true);
     tokio::join!(server, engine.close());
+    // What a wallet gives to one client at a time is wanted by the next l402d.
+    for wallet in leaving {
+        wallet.close().await;
+    }
     Ok(())
 }
 

@@ -14,12 +14,14 @@ pub mod eclair;
 mod error;
 mod http;
 mod invoice;
+mod lnc;
 pub mod lnd;
 pub mod lnurl;
 mod notes;
 pub mod nwc;
 mod pause;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -31,15 +33,21 @@ pub use invoice::{Asked, Checked, Network, check_invoice, fit_description};
 pub use notes::Notes;
 
 /// Opens the wallet that `settings` names. Nothing is connected before the first call. `notes` is where a wallet that needs
-/// it keeps what it has to know again.
+/// it keeps what it has to know again. What must outlive the store, such as the keys of a session, goes into files in
+/// `state_dir`.
 ///
 /// # Errors
 /// The operator's: an address, certificate or macaroon that can't be read. The text names the wallet and holds no
 /// secret.
-pub fn open(settings: &BackendSettings, notes: &Arc<dyn Notes>) -> Result<Arc<dyn Lightning>, OpenError> {
+pub fn open(
+    settings: &BackendSettings,
+    notes: &Arc<dyn Notes>,
+    state_dir: &Path,
+) -> Result<Arc<dyn Lightning>, OpenError> {
     let timeout = Duration::from_millis(settings.timeout_ms);
     let wallet = match &settings.config {
         BackendConfig::Lnd(lnd) => lnd::open(lnd, timeout),
+        BackendConfig::Lnc(lnc) => lnc::open(lnc, timeout, state_dir),
         BackendConfig::Eclair(eclair) => eclair::open(eclair, timeout),
         BackendConfig::Lnurl(lnurl) => lnurl::open(lnurl, notes.clone(), timeout),
         BackendConfig::Nwc(nwc) => nwc::open(nwc, timeout),

@@ -412,8 +412,6 @@ const AGENTS: &[&Setting] = &[
 
 /// Variables of the former module that this version does not read; later versions will.
 pub static NOT_READ_YET: &[&str] = &[
-    "LNC_PAIRING_PHRASE",
-    "LNC_MAILBOX_SERVER",
     "L402_CASHU_TOKEN_TTL_SECONDS",
     "CASHU_ECASH_SUPPORT",
     "CASHU_DB_PATH",

@@ -103,6 +103,10 @@ pub enum Kind {
     Password,
     /// A SOCKS5 proxy's address.
     Socks5,
+    /// The words of a Lightning Node Connect session: secret.
+    PairingPhrase,
+    /// A mailbox's address.
+    Mailbox,
     /// The path of a file that holds a macaroon.
     MacaroonFile,
     /// The path of a file that holds a certificate.
@@ -165,6 +169,8 @@ impl Kind {
             }
             Self::Password => "a password",
             Self::Socks5 => "host:port or socks5://host:port, without a user name",
+            Self::PairingPhrase => "the ten words of a session's pairing phrase, with spaces between",
+            Self::Mailbox => "host or host:port, perhaps with wss:// or grpcs:// in front",
             Self::MacaroonFile => "the path of a macaroon that LND made, such as invoice.macaroon",
             Self::CertificateFile => "the path of the node's certificate in PEM form, such as LND's tls.cert",
             Self::RpcFile => {
@@ -210,7 +216,10 @@ impl Kind {
 
     /// Whether the value itself must never be shown.
     pub const fn is_secret(self) -> bool {
-        matches!(self, Self::NwcUri | Self::Password | Self::RedisUrl | Self::RootKey | Self::Rune)
+        matches!(
+            self,
+            Self::NwcUri | Self::PairingPhrase | Self::Password | Self::RedisUrl | Self::RootKey | Self::Rune
+        )
     }
 }
 

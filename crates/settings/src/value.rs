@@ -152,6 +152,26 @@ pub fn absolute_path(text: &[u8], max: usize) -> Option<&str> {
     (text.starts_with('/') && text.len() <= max && !text.chars().any(char::is_control)).then_some(text)
 }
 
+/// Ten words of letters → the same in lower case with single spaces. Whether each is a word of the list is for the
+/// one who pairs to say.
+pub fn pairing_phrase(text: &str) -> Option<String> {
+    let words: Vec<String> = text.split_whitespace().map(str::to_ascii_lowercase).collect();
+    let fits =
+        |word: &String| (3..=8).contains(&word.len()) && word.bytes().all(|byte| byte.is_ascii_lowercase());
+    (words.len() == 10 && words.iter().all(fits)).then(|| words.join(" "))
+}
+
+/// A mailbox: `host[:port]`, with `wss://` or `grpcs://` before it or nothing. The port becomes 443 if none is written.
+pub fn mailbox(text: &str) -> Option<String> {
+    let (scheme, rest) = match text.trim().split_once("://") {
+        Some(("wss", rest)) => ("wss://", rest),
+        Some(("grpcs", rest)) => ("grpcs://", rest),
+        Some(_) => return None,
+        None => ("", text.trim()),
+    };
+    address(rest, 443).map(|address| format!("{scheme}{address}"))
+}
+
 /// A user or group of this host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Account {

@@ -127,25 +127,52 @@ fn all_that_is_missing_is_named_at_once() {
 
 #[test]
 fn a_type_that_is_not_here_is_never_passed_over() {
-    for later in ["LNC", "lnc"] {
-        let complaints = default_of(&good_but(&[("LN_CLIENT_TYPE", later)])).unwrap_err();
-        let expected = format!(
-            "LN_CLIENT_TYPE \"{later}\" is a known type, but not in this version; expected LND, CLN, BOLT12, ECLAIR, LNURL or NWC"
-        );
-        assert_eq!(complaints, [expected]);
-        assert!(named_backend("x", &[("type", later)], &read).is_err());
-    }
     let complaints = default_of(&good_but(&[("LN_CLIENT_TYPE", "PHOENIX")])).unwrap_err();
     assert_eq!(
         complaints,
-        ["LN_CLIENT_TYPE \"PHOENIX\" is not valid; expected LND, CLN, BOLT12, ECLAIR, LNURL or NWC"]
+        ["LN_CLIENT_TYPE \"PHOENIX\" is not valid; expected LND, LNC, CLN, BOLT12, ECLAIR, LNURL or NWC"]
     );
-    let complaints = default_of(&good_but(&[("LNC_PAIRING_PHRASE", "abandon ability able")])).unwrap_err();
-    assert!(
-        complaints[0].contains("means LNC") && complaints[0].contains("not in this version"),
-        "{complaints:?}"
-    );
-    assert!(!complaints[0].contains("abandon"), "{complaints:?}");
+}
+
+const WORDS: &str = "letter advice cage absurd amount doctor acoustic avoid letter zoo";
+
+#[test]
+fn a_pairing_phrase_makes_lnd_mean_lnc() {
+    for kind in ["LND", "lnc"] {
+        let spaced = format!(" {} ", WORDS.to_uppercase().replace(' ', "  "));
+        let found =
+            default_of(&good_but(&[("LN_CLIENT_TYPE", kind), ("LNC_PAIRING_PHRASE", &spaced)])).unwrap();
+        let BackendConfig::Lnc(lnc) = found.unwrap().config else { panic!("{kind}") };
+        assert_eq!(lnc.phrase.expose(), WORDS);
+        assert_eq!((lnc.mailbox.as_str(), lnc.certificate), ("mailbox.terminal.lightning.today:443", None));
+    }
+    let lnc = ("LNC_PAIRING_PHRASE", WORDS);
+    for (mailbox, want) in [
+        ("host", Some("host:443")),
+        ("wss://host:8443", Some("wss://host:8443")),
+        ("grpcs://[::1]", Some("grpcs://[::1]:443")),
+        ("http://host", None),
+        ("host:0", None),
+    ] {
+        let found = default_of(&good_but(&[lnc, ("LNC_MAILBOX_SERVER", mailbox)]));
+        match (found, want) {
+            (Ok(Some(found)), Some(want)) => {
+                let BackendConfig::Lnc(lnc) = found.config else { panic!("{mailbox}") };
+                assert_eq!(lnc.mailbox, want);
+            }
+            (Err(complaints), None) => {
+                assert!(complaints[0].starts_with("LNC_MAILBOX_SERVER"), "{complaints:?}")
+            }
+            (found, _) => panic!("{mailbox}: {found:?}"),
+        }
+    }
+    for phrase in ["abandon ability able", &WORDS.replace("cage", "c4ge"), &format!("{WORDS} zoo")] {
+        let complaints = default_of(&good_but(&[("LNC_PAIRING_PHRASE", phrase)])).unwrap_err();
+        assert!(complaints[0].starts_with("LNC_PAIRING_PHRASE is not valid; expected the ten words"));
+        assert!(!complaints[0].contains("ab"), "{complaints:?}");
+    }
+    let block = named_backend("x", &[("type", "lnc"), ("pairing_phrase", WORDS), ("mailbox", "host")], &read);
+    assert!(matches!(block.unwrap().config, BackendConfig::Lnc(_)));
 }
 
 #[test]
@@ -270,7 +297,7 @@ fn all_that_is_wrong_with_a_block_is_named_at_once() {
     let complaints = lines(named_backend::<&str, &str>("main", &[], &read).unwrap_err());
     assert_eq!(
         complaints,
-        ["type of l402_backend main is missing; expected LND, CLN, BOLT12, ECLAIR, LNURL or NWC"]
+        ["type of l402_backend main is missing; expected LND, LNC, CLN, BOLT12, ECLAIR, LNURL or NWC"]
     );
 }
 

@@ -8,13 +8,13 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use lnd_rpc::channel::{Authorized, ConnectError, Node};
+use lnd_rpc::channel::Authorized;
 use lnd_rpc::invoicesrpc::invoices_client::InvoicesClient;
 use lnd_rpc::lnrpc::lightning_client::LightningClient;
 use tokio::sync::watch;
 use tokio::time::Instant;
-use tonic::transport::Channel;
 
+use super::door::{Access, Door, Way};
 use crate::LightningError;
 use crate::pause::{FIRST_PAUSE, pause_after};
 
@@ -24,7 +24,7 @@ const SILENT_CALLS: u32 = 2;
 
 /// The connection to one node.
 pub(super) struct Link {
-    node: Node,
+    door: Box<dyn Door>,
     state: Mutex<State>,
 }
 
@@ -58,13 +58,23 @@ type Outcome = watch::Receiver<Option<Result<Line, LightningError>>>;
 #[derive(Clone)]
 pub(super) struct Line {
     generation: u64,
-    channel: Channel,
+    way: Way,
 }
 
 impl Link {
-    pub(super) fn new(node: Node) -> Arc<Link> {
+    pub(super) fn new(door: Box<dyn Door>) -> Arc<Link> {
         let state = State { line: LineState::Idle, failures: 0, generation: 0 };
-        Arc::new(Link { node, state: Mutex::new(state) })
+        Arc::new(Link { door, state: Mutex::new(state) })
+    }
+
+    /// Where the macaroon comes from.
+    pub(super) fn access(&self) -> Access {
+        self.door.access()
+    }
+
+    /// Leaves for good.
+    pub(super) async fn close(&self) {
+        self.door.close().await;
     }
 
     /// The connection, made if there is none. Fails at once while a failed attempt is being slept off. Bounded by the
@@ -81,13 +91,13 @@ impl Link {
     }
 
     /// The service over a connection.
-    pub(super) fn client(&self, line: &Line) -> LightningClient<Authorized> {
-        self.node.lightning(line.channel.clone())
+    pub(super) fn client(line: &Line) -> LightningClient<Authorized> {
+        LightningClient::with_interceptor(line.way.channel.clone(), line.way.macaroon.clone())
     }
 
     /// The service that cancels, over a connection.
-    pub(super) fn invoices(&self, line: &Line) -> InvoicesClient<Authorized> {
-        self.node.invoices(line.channel.clone())
+    pub(super) fn invoices(line: &Line) -> InvoicesClient<Authorized> {
+        InvoicesClient::with_interceptor(line.way.channel.clone(), line.way.macaroon.clone())
     }
 
     /// The node answered, if only with a refusal: the connection is good.
@@ -119,7 +129,7 @@ impl Link {
     /// of a failed attempt. Returns the error to give to the caller.
     pub(super) fn lost(&self, line: &Line, reason: &str) -> LightningError {
         let mut state = self.state();
-        let text = format!("the connection to {} was lost: {reason}", self.node.address());
+        let text = format!("the connection to {} was lost: {reason}", self.door.leads_to());
         match &state.line {
             LineState::Up { line: current, answered, .. } if current.generation == line.generation => {
                 if *answered {
@@ -165,15 +175,15 @@ impl Link {
     }
 
     async fn attempt(&self, generation: u64) -> Result<Line, LightningError> {
-        let connected = self.node.connect().await;
+        let connected = self.door.connect().await;
         let mut state = self.state();
         match connected {
-            Ok(channel) => {
-                let line = Line { generation, channel };
+            Ok(way) => {
+                let line = Line { generation, way };
                 state.line = LineState::Up { line: line.clone(), answered: false, silent: 0 };
                 Ok(line)
             }
-            Err(error) => Err(state.fail(connect_failed(&error))),
+            Err(error) => Err(state.fail(error)),
         }
     }
 
@@ -193,17 +203,6 @@ impl State {
                 LightningError::Unavailable { text, retry_after: pause }
             }
             other => other,
-        }
-    }
-}
-
-/// Whose fault a failed attempt is: a wrong certificate is the operator's to mend; the rest may pass.
-fn connect_failed(error: &ConnectError) -> LightningError {
-    match error {
-        ConnectError::Certificate { .. } => LightningError::Refused(error.to_string()),
-        ConnectError::TimedOut { .. } => LightningError::TimedOut,
-        ConnectError::Unreachable { .. } | ConnectError::Proxy { .. } | ConnectError::Broken { .. } => {
-            LightningError::unavailable(error.to_string(), FIRST_PAUSE)
         }
     }
 }

@@ -3,6 +3,7 @@
 //! A macaroon with `invoices:read` and `invoices:write` is enough; with `info:read` as well the node tells its network,
 //! else the network of the first invoice is held on to.
 
+mod door;
 mod link;
 mod message;
 mod settlements;
@@ -25,6 +26,7 @@ use crate::{
     Asked, Cancelled, Health, Invoice, InvoiceRequest, Lightning, LightningError, Lookup, Network, Reply,
     Settlement, check_invoice, fit_description, unix_now,
 };
+pub(crate) use door::{Access, Door, Pending, Way};
 use link::{Line, Link};
 use status::{Method, is_unknown_invoice, refusal};
 
@@ -53,7 +55,12 @@ pub struct Lnd {
 impl Lnd {
     /// A wallet on `node`; every call takes at most `timeout`. Nothing is connected before the first call.
     pub fn new(node: Node, timeout: Duration) -> Lnd {
-        Lnd { link: Link::new(node), timeout, told: OnceCell::new(), seen: OnceLock::new() }
+        Lnd::behind(Box::new(node), timeout)
+    }
+
+    /// A wallet behind `door`.
+    pub(crate) fn behind(door: Box<dyn Door>, timeout: Duration) -> Lnd {
+        Lnd { link: Link::new(door), timeout, told: OnceCell::new(), seen: OnceLock::new() }
     }
 
     fn deadline(&self) -> Instant {
@@ -78,7 +85,7 @@ impl Lnd {
                 async move { client.add_invoice(wanted).await }
             })
             .await
-            .map_err(|failure| failure.of(Method::AddInvoice))?;
+            .map_err(|failure| failure.of(Method::AddInvoice, self.link.access()))?;
         let payment_hash = message::payment_hash(&made.r_hash)?;
         let asked = Asked { amount: ask.amount, payment_hash, description, expiry_s: ask.expiry_s, network };
         let checked = check_invoice(&made.payment_request, &asked, unix_now())?;
@@ -103,7 +110,7 @@ impl Lnd {
         match found {
             Ok(invoice) => message::lookup(hash, &invoice),
             Err(Failure::Answer(status)) if is_unknown_invoice(&status) => Ok(Lookup::Unknown),
-            Err(failure) => Err(failure.of(Method::LookupInvoice)),
+            Err(failure) => Err(failure.of(Method::LookupInvoice, self.link.access())),
         }
     }
 
@@ -111,7 +118,7 @@ impl Lnd {
         let cancelled = self
             .call_on(self.deadline(), |line| {
                 let (mut client, which) =
-                    (self.link.invoices(line), CancelInvoiceMsg { payment_hash: hash.0.to_vec() });
+                    (Link::invoices(line), CancelInvoiceMsg { payment_hash: hash.0.to_vec() });
                 async move { client.cancel_invoice(which).await }
             })
             .await;
@@ -123,7 +130,7 @@ impl Lnd {
             Err(Failure::Answer(status)) if status.code() == Code::Unimplemented => {
                 Ok(Cancelled::CannotCancel)
             }
-            Err(failure) => Err(failure.of(Method::CancelInvoice)),
+            Err(failure) => Err(failure.of(Method::CancelInvoice, self.link.access())),
         }
     }
 
@@ -174,7 +181,7 @@ impl Lnd {
     async fn info(&self, deadline: Instant) -> Result<lnrpc::GetInfoResponse, LightningError> {
         self.call(deadline, |mut client| async move { client.get_info(lnrpc::GetInfoRequest {}).await })
             .await
-            .map_err(|failure| failure.of(Method::GetInfo))
+            .map_err(|failure| failure.of(Method::GetInfo, self.link.access()))
     }
 
     /// A call of the main service: see [`Lnd::call_on`].
@@ -186,7 +193,7 @@ impl Lnd {
     where
         F: Future<Output = Result<Response<T>, Status>>,
     {
-        self.call_on(deadline, |line| call(self.link.client(line))).await
+        self.call_on(deadline, |line| call(Link::client(line))).await
     }
 
     /// One call within the deadline, connecting included. A call that found its connection gone, and so never left, is
@@ -234,9 +241,9 @@ enum Failure {
 }
 
 impl Failure {
-    fn of(self, method: Method) -> LightningError {
+    fn of(self, method: Method, access: Access) -> LightningError {
         match self {
-            Failure::Answer(status) => refusal(method, &status),
+            Failure::Answer(status) => refusal(method, access, &status),
             Failure::NoAnswer(error) => error,
         }
     }
@@ -261,5 +268,9 @@ impl Lightning for Lnd {
 
     fn health(&self) -> Reply<'_, Health> {
         Box::pin(self.node_health())
+    }
+
+    fn close(&self) -> Pending<'_, ()> {
+        Box::pin(self.link.close())
     }
 }

@@ -72,7 +72,7 @@ impl Follower {
         let from = lnrpc::InvoiceSubscription { add_index: 0, settle_index: self.settle_index };
         // LND sends no response headers before the first event, so that this alone may take for ever; the pings of the
         // channel find a dead connection.
-        let opened = self.link.client(&line).subscribe_invoices(from).await;
+        let opened = Link::client(&line).subscribe_invoices(from).await;
         let mut stream = opened.map_err(|status| self.failed(&line, &status))?.into_inner();
         loop {
             let event = stream.message().await.map_err(|status| self.failed(&line, &status))?;
@@ -107,7 +107,7 @@ impl Follower {
             self.link.lost(line, &innermost(status))
         } else {
             self.link.answered(line);
-            refusal(Method::SubscribeInvoices, status)
+            refusal(Method::SubscribeInvoices, self.link.access(), status)
         }
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tonic::{Code, Status};
 
+use super::door::Access;
 use crate::LightningError;
 
 /// When to come back to a node that says it is not ready.
@@ -46,7 +47,7 @@ impl Method {
 }
 
 /// Turns an answer that is an error into ours. Not for transport failures, which are no answer.
-pub(super) fn refusal(method: Method, status: &Status) -> LightningError {
+pub(super) fn refusal(method: Method, access: Access, status: &Status) -> LightningError {
     let text = shown(status.message());
     let name = method.name();
     match status.code() {
@@ -55,13 +56,25 @@ pub(super) fn refusal(method: Method, status: &Status) -> LightningError {
             LightningError::unavailable(format!("{name}: {text}"), NOT_READY_PAUSE)
         }
         _ if is_not_ready(status.message()) => LightningError::unavailable(text, NOT_READY_PAUSE),
-        _ if is_permission(status) => LightningError::Refused(format!(
-            "the macaroon lacks {}, which {name} needs; bake one that has it, or use invoice.macaroon",
-            method.permission()
-        )),
-        _ if is_bad_macaroon(status) => LightningError::Refused(format!(
-            "the macaroon is not one of this node's ({text}); copy it again from the node's data directory"
-        )),
+        _ if is_permission(status) => LightningError::Refused(match access {
+            Access::File => format!(
+                "the macaroon lacks {}, which {name} needs; bake one that has it, or use invoice.macaroon",
+                method.permission()
+            ),
+            Access::Session => format!(
+                "the session may not call {name} ({}); make one on the node that may, and give its pairing phrase",
+                method.permission()
+            ),
+        }),
+        _ if is_bad_macaroon(status) => LightningError::Refused(match access {
+            Access::File => format!(
+                "the macaroon is not one of this node's ({text}); copy it again from the node's data directory"
+            ),
+            Access::Session => format!(
+                "the node does not accept the session's macaroon ({text}): it was revoked or has expired; make a new \
+                 session and give its pairing phrase"
+            ),
+        }),
         Code::Unimplemented => {
             LightningError::Refused(format!("it does not know {name}; is it an LND? ({text})"))
         }
@@ -110,7 +123,19 @@ mod tests {
     use super::*;
 
     fn refused(code: Code, message: &str) -> LightningError {
-        refusal(Method::AddInvoice, &Status::new(code, message))
+        refusal(Method::AddInvoice, Access::File, &Status::new(code, message))
+    }
+
+    #[test]
+    fn a_session_is_mended_on_the_node() {
+        for (message, want) in
+            [("permission denied", "may not call AddInvoice"), ("verification failed", "revoked")]
+        {
+            match refusal(Method::AddInvoice, Access::Session, &Status::unknown(message)) {
+                LightningError::Refused(text) => assert!(text.contains(want), "{text}"),
+                other => panic!("{other:?}"),
+            }
+        }
     }
 
     #[test]

@@ -15,6 +15,7 @@ use std::time::Duration;
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
 
@@ -99,13 +100,7 @@ impl Node {
     /// [`never_sent`] holds.
     pub async fn connect(&self) -> Result<Channel, ConnectError> {
         let stream = self.dialer.dial(self.connect_timeout).await?;
-        let once = Mutex::new(Some(TokioIo::new(stream)));
-        let connector = tower::service_fn(move |_| {
-            let stream = once.lock().map_or(None, |mut slot| slot.take());
-            async move { stream.ok_or(ConnectionSpent) }
-        });
-        self.endpoint
-            .connect_with_connector(connector)
+        over(&self.endpoint, stream)
             .await
             .map_err(|error| ConnectError::Broken { address: self.address(), reason: innermost(&error) })
     }
@@ -129,6 +124,30 @@ impl Node {
     pub fn invoices(&self, channel: Channel) -> InvoicesClient<Authorized> {
         InvoicesClient::with_interceptor(channel, self.macaroon())
     }
+}
+
+/// A channel over a stream that leads to a node already, such as one through a mailbox. When it ends, each later call of
+/// the channel fails at once with a status for which [`never_sent`] holds.
+///
+/// # Errors
+/// The stream's other end does not speak HTTP/2.
+pub async fn over_stream<S>(stream: S) -> Result<Channel, tonic::transport::Error>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    over(&Endpoint::from_static("http://lnd"), stream).await
+}
+
+async fn over<S>(endpoint: &Endpoint, stream: S) -> Result<Channel, tonic::transport::Error>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let once = Mutex::new(Some(TokioIo::new(stream)));
+    let connector = tower::service_fn(move |_| {
+        let stream = once.lock().map_or(None, |mut slot| slot.take());
+        async move { stream.ok_or(ConnectionSpent) }
+    });
+    endpoint.connect_with_connector(connector).await
 }
 
 /// Shows the address only.

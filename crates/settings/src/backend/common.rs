@@ -13,9 +13,8 @@ pub static LN_CLIENT_TYPE: Setting = Setting {
     kind: Kind::BackendType,
     default: "",
     why: "None: without it the environment defines no backend.",
-    doc: "What kind of wallet is paid, in any case of letters. This version knows `LND`, `CLN`, `BOLT12`, `ECLAIR`, `LNURL` \
-          (a Lightning address) and `NWC`. `LNC` is recognised and refused: it comes in a later version. `LND` together \
-          with `LNC_PAIRING_PHRASE` means `LNC`.",
+    doc: "What kind of wallet is paid, in any case of letters: `LND`, `LNC` (an LND through a mailbox), `CLN`, `BOLT12`, \
+          `ECLAIR`, `LNURL` (a Lightning address) or `NWC`. `LND` together with `LNC_PAIRING_PHRASE` means `LNC`.",
     example: "LND",
 };
 

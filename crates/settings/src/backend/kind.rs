@@ -4,6 +4,7 @@ use super::{
     bolt12::{self, Bolt12Settings},
     cln::{self, ClnSettings},
     eclair::{self, EclairSettings},
+    lnc::{self, LncSettings},
     lnd::{self, LndSettings},
     lnurl::{self, LnurlSettings},
     nwc::{self, NwcSettings},
@@ -18,6 +19,8 @@ use crate::{BACKEND_TIMEOUT, Complaint, LN_CLIENT_TYPE, Setting};
 pub enum BackendKind {
     /// LND over gRPC.
     Lnd,
+    /// LND through a mailbox, by Lightning Node Connect.
+    Lnc,
     /// Core Lightning, over its socket or clnrest.
     Cln,
     /// A BOLT12 offer of a Core Lightning node.
@@ -35,6 +38,8 @@ pub enum BackendKind {
 pub enum BackendConfig {
     /// LND over gRPC.
     Lnd(LndSettings),
+    /// LND through a mailbox, by Lightning Node Connect.
+    Lnc(LncSettings),
     /// Core Lightning, over its socket or clnrest.
     Cln(ClnSettings),
     /// A BOLT12 offer of a Core Lightning node.
@@ -47,20 +52,19 @@ pub enum BackendConfig {
     Nwc(NwcSettings),
 }
 
-/// Types that the former module had and this version has not.
-const LATER: &[&str] = &["LNC"];
-
 /// What an operator should write as a type; names all of [`BackendKind::ALL`].
-pub(crate) const EXPECTED: &str = "LND, CLN, BOLT12, ECLAIR, LNURL or NWC";
+pub(crate) const EXPECTED: &str = "LND, LNC, CLN, BOLT12, ECLAIR, LNURL or NWC";
 
 impl BackendKind {
     /// Every kind, in the order of the reference.
-    pub const ALL: &[Self] = &[Self::Lnd, Self::Cln, Self::Bolt12, Self::Eclair, Self::Lnurl, Self::Nwc];
+    pub const ALL: &[Self] =
+        &[Self::Lnd, Self::Lnc, Self::Cln, Self::Bolt12, Self::Eclair, Self::Lnurl, Self::Nwc];
 
     /// Its name, as in `LN_CLIENT_TYPE`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Lnd => "LND",
+            Self::Lnc => "LNC",
             Self::Cln => "CLN",
             Self::Bolt12 => "BOLT12",
             Self::Eclair => "ECLAIR",
@@ -73,6 +77,7 @@ impl BackendKind {
     pub const fn settings(self) -> &'static [&'static Setting] {
         match self {
             Self::Lnd => lnd::KEYS,
+            Self::Lnc => lnc::KEYS,
             Self::Cln => cln::KEYS,
             Self::Bolt12 => bolt12::KEYS,
             Self::Eclair => eclair::KEYS,
@@ -90,10 +95,6 @@ impl BackendKind {
     pub(crate) fn parse(name: &str, text: &str) -> Result<Self, Complaint> {
         if let Some(kind) = Self::of(text) {
             return Ok(kind);
-        }
-        if LATER.iter().any(|later| text.eq_ignore_ascii_case(later)) {
-            let problem = "is a known type, but not in this version";
-            return Err(Complaint::new(name, problem, EXPECTED).with_value(text.as_bytes()));
         }
         Err(LN_CLIENT_TYPE.invalid_as(name, text.as_bytes()))
     }
@@ -123,6 +124,7 @@ impl BackendConfig {
     pub const fn kind(&self) -> BackendKind {
         match self {
             Self::Lnd(_) => BackendKind::Lnd,
+            Self::Lnc(_) => BackendKind::Lnc,
             Self::Cln(_) => BackendKind::Cln,
             Self::Bolt12(_) => BackendKind::Bolt12,
             Self::Eclair(_) => BackendKind::Eclair,
@@ -135,6 +137,7 @@ impl BackendConfig {
     pub(super) fn build(kind: BackendKind, source: &mut Source<'_>) -> Option<Self> {
         match kind {
             BackendKind::Lnd => LndSettings::build(source).map(Self::Lnd),
+            BackendKind::Lnc => LncSettings::build(source).map(Self::Lnc),
             BackendKind::Cln => ClnSettings::build(source).map(Self::Cln),
             BackendKind::Bolt12 => Bolt12Settings::build(source).map(Self::Bolt12),
             BackendKind::Eclair => EclairSettings::build(source).map(Self::Eclair),
@@ -147,6 +150,7 @@ impl BackendConfig {
     pub(super) fn write(&self, pair: &mut dyn FnMut(&Setting, &[u8])) {
         match self {
             Self::Lnd(lnd) => lnd.write(pair),
+            Self::Lnc(lnc) => lnc.write(pair),
             Self::Cln(cln) => cln.write(pair),
             Self::Bolt12(bolt12) => bolt12.write(pair),
             Self::Eclair(eclair) => eclair.write(pair),
@@ -159,6 +163,7 @@ impl BackendConfig {
     pub(super) fn read(kind: BackendKind, pairs: &mut Taking<'_, '_>) -> Option<Self> {
         match kind {
             BackendKind::Lnd => LndSettings::read(pairs).map(Self::Lnd),
+            BackendKind::Lnc => LncSettings::read(pairs).map(Self::Lnc),
             BackendKind::Cln => ClnSettings::read(pairs).map(Self::Cln),
             BackendKind::Bolt12 => Bolt12Settings::read(pairs).map(Self::Bolt12),
             BackendKind::Eclair => EclairSettings::read(pairs).map(Self::Eclair),

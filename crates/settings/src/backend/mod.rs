@@ -4,6 +4,7 @@ mod cln;
 mod common;
 mod eclair;
 mod kind;
+mod lnc;
 mod lnd;
 mod lnurl;
 mod nwc;
@@ -15,6 +16,7 @@ pub use common::*;
 pub use eclair::*;
 pub(crate) use kind::EXPECTED;
 pub use kind::{BackendConfig, BackendKind};
+pub use lnc::*;
 pub use lnd::*;
 pub use lnurl::*;
 pub use nwc::*;
@@ -66,16 +68,6 @@ pub(crate) fn default_of(
         Some(table) => table.missing(setting),
         None => setting.missing(),
     };
-    if (layers.env)("LNC_PAIRING_PHRASE").is_some_and(|phrase| !phrase.is_empty()) {
-        let found = find(&LN_CLIENT_TYPE).ok().flatten();
-        if found.is_some_and(|kind| kind.text.eq_ignore_ascii_case("LND")) {
-            return Err(vec![Complaint::new(
-                "LNC_PAIRING_PHRASE",
-                "is set, so LN_CLIENT_TYPE LND means LNC, which is known but not in this version",
-                "it to be unset, and LND_ADDRESS, MACAROON_FILE_PATH and CERT_FILE_PATH instead",
-            )]);
-        }
-    }
     build(DEFAULT_BACKEND, Source { find: &find, missing: &missing, read, complaints: Vec::new() }).map(Some)
 }
 
@@ -139,7 +131,13 @@ fn build(name: &str, mut source: Source<'_>) -> Result<BackendSettings, Vec<Comp
         }
         None => Err((source.missing)(&LN_CLIENT_TYPE)),
     });
-    let Some(kind) = source.keep(kind) else { return Err(source.complaints) };
+    let Some(mut kind) = source.keep(kind) else { return Err(source.complaints) };
+    // As the former module has it.
+    let phrase = (source.find)(&LNC_PAIRING_PHRASE);
+    if kind == BackendKind::Lnd && phrase.is_ok_and(|found| found.is_some_and(|found| !found.text.is_empty()))
+    {
+        kind = BackendKind::Lnc;
+    }
     let config = BackendConfig::build(kind, &mut source);
     let timeout_ms = source.optional(&BACKEND_TIMEOUT, |text| value::timeout(text.as_bytes()));
     match config {

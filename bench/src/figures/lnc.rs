@@ -1,0 +1,112 @@
+//! Lightning Node Connect over a mailbox on this machine: how long connecting takes, and how many calls it carries.
+
+use std::time::{Duration, Instant};
+
+use lnc::client::{Connected, Credentials, Patience, Roots, Server, connect};
+use lnc::{PairingPhrase, SecretKey};
+use lnd_rpc::channel::{Authorized, MacaroonInterceptor, over_stream};
+use lnd_rpc::lnrpc::Invoice;
+use lnd_rpc::lnrpc::lightning_client::LightningClient;
+use lnsim::{LncOptions, LncSession, Sim, SimOptions};
+use tokio::task::JoinSet;
+
+use crate::harness::site::PRICE_MSAT;
+use crate::pairs::Samples;
+use crate::report::{Report, Row};
+use crate::stand::Stand;
+
+/// Sessions that are paired with, and rounds of calls.
+const ROUNDS: usize = 7;
+
+/// One round of calls.
+const SLICE: Duration = Duration::from_millis(1500);
+
+/// Measures it.
+pub fn measure(_: &Stand, report: &mut Report) {
+    let sim = Sim::start(SimOptions::default()).expect("a simulator");
+    let certificate = std::fs::read(sim.tls_cert_path()).expect("a certificate");
+    let server = Server::new(&sim.mailbox_address(), &Roots::Pem(certificate)).expect("a mailbox");
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    runtime.expect("a runtime").block_on(async {
+        let (mut pairing, mut again) = (Samples::default(), Samples::default());
+        let (mut serial, mut at_once) = (Samples::default(), Samples::default());
+        for _ in 0..ROUNDS {
+            let session = sim.lnc_session(LncOptions::default()).expect("a session");
+            let phrase = by_phrase(&session);
+            let start = Instant::now();
+            let first = connected(&server, &phrase).await;
+            pairing.push(start.elapsed().as_secs_f64() * 1000.0);
+            let keys = paired(phrase, &first);
+            first.session.close().await;
+
+            let start = Instant::now();
+            let second = connected(&server, &keys).await;
+            again.push(start.elapsed().as_secs_f64() * 1000.0);
+            let session = second.session.clone();
+            let client = client(second).await;
+            serial.push(calls(&client, 1).await);
+            at_once.push(calls(&client, 16).await);
+            session.close().await;
+        }
+        let row = |figure: &str, samples: &Samples, unit: &str, reach: (&str, bool)| Row {
+            figure: figure.to_owned(),
+            measured: format!("{:.0} {unit}", samples.median()),
+            spread: samples.spread(0),
+            cpu: String::new(),
+            reach: Some((reach.0.to_owned(), reach.1)),
+        };
+        report.add(row("LNC, first pairing", &pairing, "ms", ("< 300 ms", pairing.median() < 300.0)));
+        report.add(row("LNC, connecting again", &again, "ms", ("< 50 ms", again.median() < 50.0)));
+        report.add(row("LNC, AddInvoice/s one by one", &serial, "/s", ("≥ 300/s", serial.median() >= 300.0)));
+        report.add(row(
+            "LNC, AddInvoice/s 16 at once",
+            &at_once,
+            "/s",
+            ("≥ 900/s", at_once.median() >= 900.0),
+        ));
+    });
+}
+
+fn by_phrase(session: &LncSession) -> Credentials {
+    let phrase = PairingPhrase::parse(session.phrase()).expect("a phrase");
+    Credentials::Phrase { phrase, local: SecretKey::generate().expect("a key") }
+}
+
+fn paired(credentials: Credentials, connected: &Connected) -> Credentials {
+    match credentials {
+        Credentials::Phrase { local, .. } | Credentials::Paired { local, .. } => {
+            Credentials::Paired { local, remote: connected.remote }
+        }
+    }
+}
+
+async fn connected(server: &Server, credentials: &Credentials) -> Connected {
+    connect(server, credentials, &Patience::default(), &mut |_| Ok(())).await.expect("a session")
+}
+
+async fn client(connected: Connected) -> LightningClient<Authorized> {
+    let macaroon =
+        connected.auth_data.expose_macaroon().and_then(|hex| MacaroonInterceptor::new(hex.as_bytes()));
+    let channel = over_stream(connected.stream).await.expect("HTTP/2");
+    LightningClient::with_interceptor(channel, macaroon.expect("a macaroon"))
+}
+
+/// Calls of AddInvoice in a second, so many at once.
+async fn calls(client: &LightningClient<Authorized>, at_once: usize) -> f64 {
+    let start = Instant::now();
+    let mut callers = JoinSet::new();
+    for _ in 0..at_once {
+        let mut client = client.clone();
+        callers.spawn(async move {
+            let mut made = 0_u32;
+            while start.elapsed() < SLICE {
+                let ask = Invoice { value_msat: PRICE_MSAT as i64, expiry: 600, ..Invoice::default() };
+                client.add_invoice(ask).await.expect("an invoice");
+                made += 1;
+            }
+            made
+        });
+    }
+    let made: u32 = callers.join_all().await.into_iter().sum();
+    f64::from(made) / start.elapsed().as_secs_f64()
+}
