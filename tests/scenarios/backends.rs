@@ -241,6 +241,8 @@ fn restarted(stage: &Stage) {
 fn silent(stage: &Stage) {
     let nginx = blocked(stage, &stage.wallet().keys(), "timeout 1s;", "");
     stage.sim().fault(FaultKind::HangConnections);
+    // l402d may have connected since its start: it has to do it again.
+    stage.sim().restart();
     turned_away(&nginx.get("/paid/a"), &[504, 503]);
     nginx.get("/free/a").expect(200);
     stage.sim().clear_faults();
