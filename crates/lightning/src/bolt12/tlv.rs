@@ -132,7 +132,7 @@ mod tests {
             "lni1qq",
             "lno1b",
             "lno1q",
-            "lno1qqqq",
+            "lno1qqq",
             &format!("{good}+"),
             &format!("+{good}"),
             &format!("{head} {tail}"),
