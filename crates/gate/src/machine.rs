@@ -108,11 +108,13 @@ impl Gate {
         }
         let mut course = Course::default();
         let from_authorization = course.take_in(request.authorization.map(credential::parse));
-        course.take_in(request.metadata_macaroon.map(credential::parse_metadata));
+        let from_metadata = course.take_in(request.metadata_macaroon.map(credential::parse_metadata));
         match course.next(&sale, keys, now) {
             Next::Grant(grant, verified) => {
-                // The grant is by the header as a whole only if the one token in it gave it.
-                if let (Some(memory), Some(header), 1) = (memory, request.authorization, from_authorization) {
+                // The grant is by the header as a whole only if the one token in it gave it, and none beside it.
+                if let (Some(memory), Some(header), (1, 0)) =
+                    (memory, request.authorization, (from_authorization, from_metadata))
+                {
                     memory.note(header, keys, *verified);
                 }
                 (Gate(None), Step::Grant(grant))

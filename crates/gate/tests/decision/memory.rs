@@ -245,3 +245,16 @@ fn the_memory_is_bounded_and_the_longest_unused_makes_room() {
     granted(with(&mut memory, &reusable(), &request(Some(&long)), &keys(), NOW));
     assert_eq!(format!("{memory:?}"), "Memory(8 credentials, redacted)");
 }
+
+/// What a token in the metadata was granted says nothing of the token in `Authorization` beside it.
+#[test]
+fn a_grant_by_metadata_is_not_remembered_for_the_header_beside_it() {
+    let elsewhere = paid(&["server=example.com", "path=/other", "method=GET", "uses=unlimited"]);
+    let good = paid(&MANY);
+    let both = Request { metadata_macaroon: Some(good.as_bytes()), ..request(Some(&elsewhere)) };
+    let mut memory = Memory::new(8, RandomState::new());
+    granted(Gate::start_remembering(&reusable(), &both, &keys(), NOW, &mut memory).1);
+    let alone = request(Some(&elsewhere));
+    let (_, step) = Gate::start_remembering(&reusable(), &alone, &keys(), NOW, &mut memory);
+    assert_eq!(answered(step).status, 401);
+}
