@@ -201,8 +201,15 @@ fn backends(stage: &Stage) {
     refused(stage, empty, Some("l402_backend main {"), &["type of l402_backend main", "is missing"]);
     let missing = stage.site().http("l402_backend main { type lnd; }").paid("l402_backend main;");
     refused(stage, missing, None, &["address of l402_backend main", "is missing"]);
-    let cln = stage.site().http("l402_backend main { type cln; }").paid("l402_backend main;");
-    refused(stage, cln, None, &["type of l402_backend main \"cln\"", "not in this version"]);
+    let unknown = stage.site().http("l402_backend main { type phoenix; }").paid("l402_backend main;");
+    refused(
+        stage,
+        unknown,
+        None,
+        &["type of l402_backend main \"phoenix\"", "not valid", "expected LND, LNC, CLN"],
+    );
+    let of_another = stage.site().http("l402_backend main { type cln; }").paid("l402_backend main;");
+    refused(stage, of_another, None, &["rpc_file of l402_backend main", "is missing"]);
 }
 
 /// Right alone and wrong together; wrong places; too many words.
