@@ -93,6 +93,9 @@ fn big_size(rest: &mut &[u8]) -> Option<u64> {
 }
 
 #[cfg(test)]
+pub(super) use tests::text;
+
+#[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use proptest::prelude::*;
@@ -178,6 +181,3 @@ mod tests {
         }
     }
 }
-
-#[cfg(test)]
-pub(super) use tests::text;
