@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::cln::Cln;
+use super::lnc::Remote;
 use super::nwc::Connected;
 use super::remote::{Eclair, Lnurl};
 use super::sim::Simulated;
@@ -19,6 +20,7 @@ pub struct Backend {
 /// All of them. The first is the one that scenarios on the simulator run on.
 pub const ALL: &[Backend] = &[
     Backend { name: "lnsim", start: || Arc::new(Simulated::start()) },
+    Backend { name: "lnc", start: || Arc::new(Remote::start()) },
     Backend { name: "eclair", start: || Arc::new(Eclair::start()) },
     Backend { name: "lnurl", start: || Arc::new(Lnurl::start(true)) },
     Backend { name: "lnurl-blind", start: || Arc::new(Lnurl::start(false)) },

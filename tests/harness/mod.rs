@@ -6,6 +6,7 @@ pub mod challenge;
 pub mod cln;
 pub mod curl;
 pub mod http;
+pub mod lnc;
 pub mod lnd;
 pub mod macaroon;
 pub mod nginx;

@@ -218,6 +218,14 @@ impl Node {
                 ciphers
             }
         };
+        // While the node is silent the line stands, and nobody answers behind it.
+        let mut mode = self.around.mode.clone();
+        while *mode.borrow_and_update() != Mode::Open {
+            tokio::select! {
+                changed = mode.changed() => if changed.is_err() { return Ok(End::Session) },
+                end = line.turn() => if let Some(end) = end { return Ok(end) },
+            }
+        }
         let (inner, outer) = pair_of_sockets().await.map_err(|_| Wrong)?;
         // The front door ends only with the simulator.
         let _ = self.around.door.send(outer);
