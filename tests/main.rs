@@ -105,10 +105,10 @@ fn repository() -> PathBuf {
 fn table(run: &Run) -> String {
     let tallies: BTreeMap<_, Tally> = run.tallies.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let mut text =
-        format!("{:<10}{:>10}{:>8}{:>8}{:>9}\n", "backend", "scenarios", "ok", "failed", "skipped");
+        format!("{:<12}{:>10}{:>8}{:>8}{:>9}\n", "backend", "scenarios", "ok", "failed", "skipped");
     for (kind, Tally { passed, failed, skipped }) in &tallies {
         let all = passed + failed + skipped;
-        text += &format!("{kind:<10}{all:>10}{passed:>8}{failed:>8}{skipped:>9}\n");
+        text += &format!("{kind:<12}{all:>10}{passed:>8}{failed:>8}{skipped:>9}\n");
     }
     let skipped = tallies.get("lnd").map_or(0, |tally| tally.skipped);
     if let Some(reason) = lnd::missing(&run.lnd_programs).filter(|_| skipped > 0) {
@@ -124,7 +124,7 @@ fn matrix(run: &Run) -> String {
     if names.is_empty() {
         return String::new();
     }
-    let heads: String = backends::ALL.iter().map(|backend| format!("{:>9}", backend.name)).collect();
+    let heads: String = backends::ALL.iter().map(|backend| format!("{:>12}", backend.name)).collect();
     let mut text = format!("{:<34}{heads}\n", "scenario over all backends");
     for name in names {
         let cell = |backend: &Backend| match matrix.get(&(name, backend.name)) {
@@ -133,7 +133,7 @@ fn matrix(run: &Run) -> String {
             Some(Outcome::Skipped) => "skipped",
             None => "-",
         };
-        let cells: String = backends::ALL.iter().map(|backend| format!("{:>9}", cell(backend))).collect();
+        let cells: String = backends::ALL.iter().map(|backend| format!("{:>12}", cell(backend))).collect();
         text += &format!("{name:<34}{cells}\n");
     }
     text

@@ -33,12 +33,12 @@ impl Health {
             Ok(_) => tracing::info!(backend, "the backend answers again"),
             Err(error) if now == REFUSING => tracing::error!(
                 backend, %error,
-                "the backend does not do what it is asked; clients get 502. Check its macaroon and its log"
+                "the backend does not do what it is asked; clients get 502. Check what the wallet lets l402d do, and its log"
             ),
             Err(error) => tracing::error!(
                 backend, %error,
                 "the backend is down; clients that need it get 503 or 504 until it is back. \
-                 Check that the node runs, its address and its certificate"
+                 Check that the wallet runs, and its address and credentials"
             ),
         }
     }
