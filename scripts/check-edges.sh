@@ -19,6 +19,7 @@ declare -A may=(
     [store]="l402"
     [l402d]="l402 gate agent-api settings lightning store"
     [ngx_http_l402_module]="l402 gate agent-api settings"
+    [ecash]=""
     [lnsim]="l402 lnd-rpc"
     [cli]="l402 lnd-rpc"
     [scenarios]=""
@@ -81,7 +82,7 @@ while read -r dependency; do
 done < <(sed -n '/^\[workspace.dependencies\]/,/^\[/s/^\([A-Za-z0-9_-]*\) *=.*/\1/p' Cargo.toml)
 
 # The module lives in nginx's address space: nothing in its tree may wait, speak to a network or open a database.
-forbidden="tokio mio rustls ring aws-lc-rs openssl openssl-sys native-tls hyper h2 reqwest rusqlite libsqlite3-sys redis tonic"
+forbidden="cdk tokio mio rustls ring aws-lc-rs openssl openssl-sys native-tls hyper h2 reqwest rusqlite libsqlite3-sys redis tonic"
 tree=$(cargo tree --locked -p ngx_http_l402_module -e normal --prefix none -f '{p}' | awk '{ print $1 }' | sort -u)
 for dependency in $forbidden; do
     ! grep -qx "$dependency" <<<"$tree" || complain "the module's tree holds $dependency: cargo tree -p ngx_http_l402_module -i $dependency"

@@ -6,6 +6,7 @@ mkdir -p build
 log=build/test.log
 
 scripts/build-lnd.sh
+scripts/cashu-mint.sh
 scripts/build-nwc.sh
 scripts/other-nginx.sh
 scripts/faulty.sh

@@ -1,0 +1,38 @@
+//! Ecash (Cashu) as a payment: what is asked for, what is checked of a token, what is recorded, the swap at the mint.
+//!
+//! ```text
+//! token.rs ─▶ check.rs (terms.rs, lock.rs, keysets.rs) ─▶ till.rs ─▶ record.rs  (durable, before any grant)
+//!             no I/O, clock or randomness                    └─────▶ swap.rs ─▶ mint.rs ─▶ the mint
+//! ```
+//!
+//! A [`Till`] takes tokens. In standard mode a token is swapped at its mint before it counts as paid; in P2PK mode it is
+//! verified without the mint, since nobody but we can spend it, and redeemed in the background. Either way its proofs
+//! are on disk before anything is granted, and a payment is known by its proofs, not by the token's text: the same proofs
+//! in another encoding are the same payment. What makes a payment out of ecash is a payment hash and a preimage of
+//! its own, so that everything behind it (claims, tokens, use counts) is as for a Lightning payment.
+//!
+//! The cryptography, the encodings and the mint's API are `cdk`'s.
+#![forbid(unsafe_code)]
+
+mod check;
+mod error;
+mod keysets;
+mod lock;
+mod mint;
+mod record;
+mod seed;
+mod swap;
+mod terms;
+mod till;
+mod token;
+
+pub use cdk::mint_url::MintUrl;
+pub use cdk::nuts::{PublicKey, SecretKey};
+pub use check::{Checked, check};
+pub use error::{AcceptError, OpenError, Refusal, Unavailable};
+pub use keysets::Keysets;
+pub use lock::REDEMPTION_WINDOW_S;
+pub use seed::{SeedError, SeedSource};
+pub use terms::{Lock, RequestFormat, Terms, sat_of_msat};
+pub use till::{Balance, Options, Paid, Till};
+pub use token::{MAX_PROOFS, MAX_TOKEN, Offered, PaymentId};

@@ -1,0 +1,189 @@
+//! The record of payments: which proofs were taken for what, on disk before anything is granted.
+//!
+//! It lives in the wallet's own SQLite file, in tables of its own, so that there is one file to keep and to back up. One
+//! thread writes: all that waits goes into one transaction, and is answered after its commit. `BEGIN IMMEDIATE` makes
+//! any number of processes on the file correct.
+
+mod rows;
+
+use std::{path::Path, thread, time::Duration};
+
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+use tokio::sync::{mpsc, oneshot};
+
+pub(crate) use rows::{Outputs, Put, Row, State};
+
+use crate::{PaymentId, Unavailable};
+
+/// Jobs that may wait for the thread, and jobs in one commit.
+const QUEUE: usize = 1024;
+
+/// How long to wait for another writer of the file.
+const BUSY: Duration = Duration::from_secs(5);
+
+const SCHEMA: &str = "
+    PRAGMA journal_mode = WAL;
+    PRAGMA synchronous = FULL;
+    CREATE TABLE IF NOT EXISTS l402_wallet (fingerprint BLOB NOT NULL);
+    CREATE TABLE IF NOT EXISTS l402_payment (
+        id BLOB PRIMARY KEY, state INTEGER NOT NULL, at INTEGER NOT NULL, mint TEXT NOT NULL,
+        bought BLOB NOT NULL, net INTEGER NOT NULL, preimage BLOB NOT NULL, proofs TEXT,
+        keyset TEXT, counter INTEGER
+    ) WITHOUT ROWID;
+    CREATE INDEX IF NOT EXISTS l402_payment_unfinished ON l402_payment (mint, state, at) WHERE state < 2;
+    CREATE TABLE IF NOT EXISTS l402_proof (y BLOB PRIMARY KEY, payment BLOB NOT NULL) WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS l402_unused (keyset TEXT NOT NULL, counter INTEGER NOT NULL, count INTEGER NOT NULL);
+";
+
+/// The record. Dropping it finishes what was asked.
+pub(crate) struct Record {
+    jobs: Option<mpsc::Sender<Box<dyn Job>>>,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+impl Record {
+    /// Opens the tables in the wallet's file, which exists. `Ok(None)`: the file belongs to another seed.
+    pub(crate) fn open(path: &Path, fingerprint: &[u8]) -> rusqlite::Result<Option<Self>> {
+        let mut connection = Connection::open(path)?;
+        connection.busy_timeout(BUSY)?;
+        connection.execute_batch(SCHEMA)?;
+        if !rows::belongs_to(&mut connection, fingerprint)? {
+            return Ok(None);
+        }
+        let (jobs, waiting) = mpsc::channel(QUEUE);
+        let spawned =
+            thread::Builder::new().name("ecash".into()).spawn(move || write_all(connection, waiting));
+        let thread = spawned.map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
+        Ok(Some(Self { jobs: Some(jobs), thread: Some(thread) }))
+    }
+
+    /// The payment of these proofs, if there is one.
+    pub(crate) async fn find(&self, id: PaymentId) -> Result<Option<Row>, Unavailable> {
+        self.run(move |tx| rows::find(tx, id)).await
+    }
+
+    /// Records a payment, unless one of its proofs belongs to another.
+    pub(crate) async fn put(&self, row: Row, ys: Vec<[u8; 33]>) -> Result<Put, Unavailable> {
+        self.run(move |tx| rows::put(tx, &row, &ys)).await
+    }
+
+    /// Fixes which outputs the payment is swapped for, unless they are fixed already; returns those that are.
+    pub(crate) async fn assign(
+        &self,
+        id: PaymentId,
+        outputs: Outputs,
+    ) -> Result<Option<Outputs>, Unavailable> {
+        self.run(move |tx| rows::assign(tx, id, &outputs)).await
+    }
+
+    /// The swap is done and its ecash is in the wallet; the proofs are worth nothing any more and are forgotten.
+    pub(crate) async fn finish(&self, id: PaymentId) -> Result<(), Unavailable> {
+        self.run(move |tx| rows::finish(tx, id)).await
+    }
+
+    /// The mint has refused the swap for good: an offered payment is none and is forgotten, one that was granted stays, as
+    /// lost. The outputs, which the mint never signed, may serve another swap of `count` outputs.
+    pub(crate) async fn refuse(&self, id: PaymentId, count: u32) -> Result<(), Unavailable> {
+        self.run(move |tx| rows::refuse(tx, id, count)).await
+    }
+
+    /// The mint refuses these outputs, not the payment: others are needed.
+    pub(crate) async fn unassign(&self, id: PaymentId) -> Result<(), Unavailable> {
+        self.run(move |tx| rows::unassign(tx, id)).await
+    }
+
+    /// Outputs that were assigned once and never signed.
+    pub(crate) async fn unused(&self, keyset: String, count: u32) -> Result<Option<u32>, Unavailable> {
+        self.run(move |tx| rows::unused(tx, &keyset, count)).await
+    }
+
+    /// What an offered payment is to buy, now that something else is asked for with it.
+    pub(crate) async fn rebind(&self, id: PaymentId, bought: [u8; 32]) -> Result<(), Unavailable> {
+        self.run(move |tx| rows::rebind(tx, id, bought)).await
+    }
+
+    /// Payments of a mint in this state, the oldest first.
+    pub(crate) async fn unfinished(
+        &self,
+        mint: String,
+        state: State,
+        at_most: usize,
+    ) -> Result<Vec<Row>, Unavailable> {
+        self.run(move |tx| rows::unfinished(tx, &mint, state, at_most)).await
+    }
+
+    /// What is paid and not swapped yet, in sat.
+    pub(crate) async fn held(&self, mint: String) -> Result<u64, Unavailable> {
+        self.run(move |tx| rows::held(tx, &mint)).await
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        act: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, Unavailable> {
+        let closed = || Unavailable::Store("its writer has stopped; restart l402d".into());
+        let (reply, answer) = oneshot::channel();
+        let job = Pending { act: Some(act), done: None, reply };
+        let jobs = self.jobs.as_ref().ok_or_else(closed)?;
+        jobs.send(Box::new(job)).await.map_err(|_| closed())?;
+        answer.await.map_err(|_| closed())?
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        drop(self.jobs.take());
+        if let Some(thread) = self.thread.take() {
+            // It ends by itself; a panic in it was reported by the panic hook.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// One thing to do in a transaction, and who waits for it.
+trait Job: Send {
+    fn run(&mut self, tx: &Transaction<'_>) -> rusqlite::Result<()>;
+    fn answer(self: Box<Self>, failed: Option<&str>);
+}
+
+struct Pending<T, F> {
+    act: Option<F>,
+    done: Option<T>,
+    reply: oneshot::Sender<Result<T, Unavailable>>,
+}
+
+impl<T: Send, F: FnOnce(&Transaction<'_>) -> rusqlite::Result<T> + Send> Job for Pending<T, F> {
+    fn run(&mut self, tx: &Transaction<'_>) -> rusqlite::Result<()> {
+        if let Some(act) = self.act.take() {
+            self.done = Some(act(tx)?);
+        }
+        Ok(())
+    }
+
+    fn answer(self: Box<Self>, failed: Option<&str>) {
+        let result = match (failed, self.done) {
+            (None, Some(done)) => Ok(done),
+            (failed, _) => Err(Unavailable::Store(failed.unwrap_or("nothing was done").to_owned())),
+        };
+        // Who asked may have gone; what was recorded stays recorded.
+        let _ = self.reply.send(result);
+    }
+}
+
+fn write_all(mut connection: Connection, mut waiting: mpsc::Receiver<Box<dyn Job>>) {
+    let mut batch = Vec::new();
+    while waiting.blocking_recv_many(&mut batch, QUEUE) > 0 {
+        let failed = commit(&mut connection, &mut batch).err().map(|error| error.to_string());
+        if let Some(error) = &failed {
+            tracing::error!(%error, "the ecash wallet's database failed; no ecash is taken (check the disk and its free space)");
+        }
+        batch.drain(..).for_each(|job| job.answer(failed.as_deref()));
+    }
+}
+
+/// All of them, or none.
+fn commit(connection: &mut Connection, batch: &mut [Box<dyn Job>]) -> rusqlite::Result<()> {
+    let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    batch.iter_mut().try_for_each(|job| job.run(&tx))?;
+    tx.commit()
+}

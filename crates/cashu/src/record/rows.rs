@@ -1,0 +1,229 @@
+//! Each operation on the record as its statements. All run inside the batch's transaction.
+
+use std::fmt;
+
+use cdk::nuts::Id;
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use zeroize::Zeroizing;
+
+use crate::PaymentId;
+
+/// How far a payment has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    /// Offered: its swap is under way, or its outcome unknown. Not paid.
+    Offered = 0,
+    /// Paid: its proofs are ours alone, and not yet swapped.
+    Held = 1,
+    /// Paid, and in the wallet.
+    Finished = 2,
+    /// Paid, and yet the mint refused the swap.
+    Lost = 3,
+}
+
+/// Which outputs a payment is swapped for: so many from this counter on (NUT-13).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Outputs {
+    pub(crate) keyset: Id,
+    pub(crate) counter: u32,
+}
+
+/// A payment. `Debug` shows neither proofs nor the preimage.
+#[derive(Clone)]
+pub(crate) struct Row {
+    pub(crate) id: PaymentId,
+    pub(crate) state: State,
+    /// When it was offered first, in Unix seconds.
+    pub(crate) at: u64,
+    pub(crate) mint: String,
+    /// What was bought with it.
+    pub(crate) bought: [u8; 32],
+    /// Its worth after the mint's fee, in sat.
+    pub(crate) net_sat: u64,
+    pub(crate) preimage: Zeroizing<[u8; 32]>,
+    /// As JSON; `None` once they are spent.
+    pub(crate) proofs: Option<Zeroizing<String>>,
+    pub(crate) outputs: Option<Outputs>,
+}
+
+impl fmt::Debug for Row {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Row")
+            .field("id", &self.id)
+            .field("state", &self.state)
+            .field("net_sat", &self.net_sat)
+            .finish()
+    }
+}
+
+impl Row {
+    pub(crate) fn is_paid(&self) -> bool {
+        match self.state {
+            State::Offered => false,
+            State::Held | State::Finished | State::Lost => true,
+        }
+    }
+}
+
+/// What became of recording a payment.
+#[derive(Debug)]
+pub(crate) enum Put {
+    /// It is recorded.
+    New,
+    /// It was recorded before.
+    Known(Box<Row>),
+    /// One of its proofs belongs to another payment.
+    Taken {
+        /// Is that one paid?
+        paid: bool,
+    },
+}
+
+/// Whether the file belongs to this seed; a new one does from now on.
+pub(super) fn belongs_to(connection: &mut Connection, fingerprint: &[u8]) -> rusqlite::Result<bool> {
+    let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let known: Option<Vec<u8>> =
+        tx.query_row("SELECT fingerprint FROM l402_wallet", [], |row| row.get(0)).optional()?;
+    if known.is_none() {
+        tx.execute("INSERT INTO l402_wallet (fingerprint) VALUES (?)", [fingerprint])?;
+    }
+    tx.commit()?;
+    Ok(known.is_none_or(|known| known == fingerprint))
+}
+
+const COLUMNS: &str = "id, state, at, mint, bought, net, preimage, proofs, keyset, counter";
+
+fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
+    let keyset: Option<String> = row.get(8)?;
+    let counter: Option<u32> = row.get(9)?;
+    let outputs = keyset.and_then(|text| text.parse().ok()).zip(counter);
+    Ok(Row {
+        id: PaymentId(row.get(0)?),
+        state: match row.get(1)? {
+            0_i64 => State::Offered,
+            1 => State::Held,
+            2 => State::Finished,
+            _ => State::Lost,
+        },
+        at: row.get(2)?,
+        mint: row.get(3)?,
+        bought: row.get(4)?,
+        net_sat: row.get(5)?,
+        preimage: Zeroizing::new(row.get(6)?),
+        proofs: row.get::<_, Option<String>>(7)?.map(Zeroizing::new),
+        outputs: outputs.map(|(keyset, counter)| Outputs { keyset, counter }),
+    })
+}
+
+pub(super) fn find(tx: &Transaction<'_>, id: PaymentId) -> rusqlite::Result<Option<Row>> {
+    tx.prepare_cached(&format!("SELECT {COLUMNS} FROM l402_payment WHERE id = ?"))?
+        .query_row([id.0], read)
+        .optional()
+}
+
+pub(super) fn put(tx: &Transaction<'_>, new: &Row, ys: &[[u8; 33]]) -> rusqlite::Result<Put> {
+    if let Some(known) = find(tx, new.id)? {
+        return Ok(Put::Known(Box::new(known)));
+    }
+    let mut owner = tx.prepare_cached(
+        "SELECT state FROM l402_proof JOIN l402_payment ON l402_payment.id = payment WHERE y = ?",
+    )?;
+    for y in ys {
+        if let Some(state) = owner.query_row([y], |row| row.get::<_, i64>(0)).optional()? {
+            return Ok(Put::Taken { paid: state != State::Offered as i64 });
+        }
+    }
+    let mut proof = tx.prepare_cached("INSERT INTO l402_proof (y, payment) VALUES (?, ?)")?;
+    for y in ys {
+        proof.execute(params![y, new.id.0])?;
+    }
+    tx.prepare_cached(&format!(
+        "INSERT INTO l402_payment ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    ))?
+    .execute(params![
+        new.id.0,
+        new.state as i64,
+        new.at,
+        new.mint,
+        new.bought,
+        new.net_sat,
+        *new.preimage,
+        new.proofs.as_deref(),
+        new.outputs.as_ref().map(|outputs| outputs.keyset.to_string()),
+        new.outputs.as_ref().map(|outputs| outputs.counter),
+    ])?;
+    Ok(Put::New)
+}
+
+pub(super) fn assign(
+    tx: &Transaction<'_>,
+    id: PaymentId,
+    outputs: &Outputs,
+) -> rusqlite::Result<Option<Outputs>> {
+    tx.prepare_cached("UPDATE l402_payment SET keyset = ?, counter = ? WHERE id = ? AND counter IS NULL")?
+        .execute(params![outputs.keyset.to_string(), outputs.counter, id.0])?;
+    Ok(find(tx, id)?.and_then(|row| row.outputs))
+}
+
+pub(super) fn finish(tx: &Transaction<'_>, id: PaymentId) -> rusqlite::Result<()> {
+    tx.prepare_cached("UPDATE l402_payment SET state = ?, proofs = NULL WHERE id = ?")?
+        .execute(params![State::Finished as i64, id.0])?;
+    Ok(())
+}
+
+pub(super) fn refuse(tx: &Transaction<'_>, id: PaymentId, count: u32) -> rusqlite::Result<()> {
+    let Some(row) = find(tx, id)? else { return Ok(()) };
+    match row.state {
+        State::Finished | State::Lost => return Ok(()),
+        State::Held => {
+            tx.execute("UPDATE l402_payment SET state = ? WHERE id = ?", params![State::Lost as i64, id.0])?;
+        }
+        State::Offered => {
+            tx.execute("DELETE FROM l402_proof WHERE payment = ?", [id.0])?;
+            tx.execute("DELETE FROM l402_payment WHERE id = ?", [id.0])?;
+        }
+    }
+    if let Some(outputs) = row.outputs {
+        tx.prepare_cached("INSERT INTO l402_unused (keyset, counter, count) VALUES (?, ?, ?)")?
+            .execute(params![outputs.keyset.to_string(), outputs.counter, count])?;
+    }
+    Ok(())
+}
+
+pub(super) fn unassign(tx: &Transaction<'_>, id: PaymentId) -> rusqlite::Result<()> {
+    tx.execute("UPDATE l402_payment SET keyset = NULL, counter = NULL WHERE id = ?", [id.0])?;
+    Ok(())
+}
+
+pub(super) fn unused(tx: &Transaction<'_>, keyset: &str, count: u32) -> rusqlite::Result<Option<u32>> {
+    tx.prepare_cached(
+        "DELETE FROM l402_unused WHERE rowid =
+           (SELECT rowid FROM l402_unused WHERE keyset = ? AND count >= ? ORDER BY count, counter LIMIT 1)
+         RETURNING counter",
+    )?
+    .query_row(params![keyset, count], |row| row.get(0))
+    .optional()
+}
+
+pub(super) fn rebind(tx: &Transaction<'_>, id: PaymentId, bought: [u8; 32]) -> rusqlite::Result<()> {
+    tx.execute("UPDATE l402_payment SET bought = ? WHERE id = ? AND state = 0", params![bought, id.0])?;
+    Ok(())
+}
+
+pub(super) fn unfinished(
+    tx: &Transaction<'_>,
+    mint: &str,
+    state: State,
+    at_most: usize,
+) -> rusqlite::Result<Vec<Row>> {
+    tx.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM l402_payment WHERE mint = ? AND state = ? AND state < 2 ORDER BY at LIMIT ?"
+    ))?
+    .query_map(params![mint, state as i64, at_most], read)?
+    .collect()
+}
+
+pub(super) fn held(tx: &Transaction<'_>, mint: &str) -> rusqlite::Result<u64> {
+    tx.prepare_cached("SELECT coalesce(sum(net), 0) FROM l402_payment WHERE mint = ? AND state = 1")?
+        .query_row([mint], |row| row.get(0))
+}

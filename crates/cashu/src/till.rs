@@ -1,0 +1,380 @@
+//! Takes tokens: checks them, records them, has them swapped, and says what payment they are.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use cdk::nuts::{PublicKey, SecretKey};
+use cdk_sqlite::WalletSqliteDatabase;
+use sha2::{Digest, Sha256};
+use tokio::{
+    sync::{Notify, watch},
+    task::{JoinSet, spawn_blocking},
+    time::{sleep, timeout},
+};
+use zeroize::Zeroizing;
+
+use crate::mint::{Mint, Wallet};
+use crate::record::{Put, Record, Row, State};
+use crate::seed::Seed;
+use crate::swap::{Purse, Swapped};
+use crate::{
+    AcceptError, Lock, Offered, OpenError, PaymentId, Refusal, SeedSource, Terms, Unavailable, check,
+    sat_of_msat,
+};
+
+/// How often held ecash is redeemed, besides right after it came in.
+const ROUND: Duration = Duration::from_secs(60);
+/// How often it is tried while the mint is away.
+const TRY_AGAIN: Duration = Duration::from_secs(5);
+/// How often the keysets are asked for: a keyset may be retired any day.
+const KEYSETS_EVERY: Duration = Duration::from_secs(600);
+/// Payments redeemed in one round of a mint, and at once.
+const REDEEM_AT_MOST: usize = 1000;
+const REDEEM_AT_ONCE: usize = 8;
+/// Offers whose outcome is unknown that are looked at in one round of a mint.
+const LOOK_AT_MOST: usize = 50;
+/// How long it is watched whether such an offer went through after all, in seconds. Then it is forgotten.
+const WATCH_S: u64 = 86_400;
+
+/// How ecash is taken.
+#[derive(Clone)]
+pub struct Options {
+    /// The wallet's SQLite file; made, with mode 0600, if it is not there.
+    pub database: PathBuf,
+    /// The wallet's seed.
+    pub seed: SeedSource,
+    /// What is accepted.
+    pub terms: Terms,
+    /// The key that [`Lock::Key`] names.
+    pub key: Option<SecretKey>,
+    /// The deadline of a call to a mint.
+    pub deadline: Duration,
+}
+
+/// A payment made with ecash. `Debug` shows no preimage.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Paid {
+    /// What its claims and its token go by: the SHA-256 of the preimage, as with Lightning.
+    pub payment_hash: [u8; 32],
+    /// Known to nobody but us and, with the token, the payer.
+    pub preimage: Zeroizing<[u8; 32]>,
+    /// When it was offered first, in Unix seconds.
+    pub at: u64,
+}
+
+impl fmt::Debug for Paid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let hash: String = self.payment_hash[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+        f.debug_struct("Paid").field("payment_hash", &hash).field("at", &self.at).finish()
+    }
+}
+
+/// Takes ecash. Dropping it stops its background work; what was taken is on disk.
+pub struct Till {
+    inner: Arc<Inner>,
+    _background: JoinSet<()>,
+}
+
+struct Inner {
+    terms: Terms,
+    mints: Vec<Arc<Mint>>,
+    purse: Purse,
+    /// Tokens whose swap is under way: who comes with the same one waits for its outcome.
+    swapping: Mutex<HashMap<PaymentId, watch::Receiver<Option<Outcome>>>>,
+    held: Notify,
+}
+
+type Outcome = Result<Row, AcceptError>;
+
+impl Till {
+    /// Opens the wallet and starts what goes on in the background: learning the mints' keysets, redeeming what is held.
+    /// It does not depend on a mint being up.
+    ///
+    /// # Errors
+    /// [`OpenError`]: the operator's to mend.
+    pub async fn open(options: Options) -> Result<Self, OpenError> {
+        let seed_source = options.seed.clone();
+        let seed = spawn_blocking(move || Seed::load(&seed_source)).await;
+        let seed = seed.map_err(|error| database(&options.database, error))??;
+        let wallet = open_wallet(&options.database).await?;
+        let (path, fingerprint) = (options.database.clone(), seed.fingerprint());
+        let record = spawn_blocking(move || Record::open(&path, &fingerprint)).await;
+        let record = record.map_err(|error| database(&options.database, error))?;
+        let record = record.map_err(|error| database(&options.database, error))?;
+        let record = record.ok_or_else(|| OpenError::OtherSeed { path: options.database.clone() })?;
+        let mut mints = Vec::new();
+        for url in &options.terms.mints {
+            let mint = Mint::new(url.clone(), wallet.clone(), options.deadline);
+            mint.recall().await;
+            mints.push(Arc::new(mint));
+        }
+        let purse = Purse { wallet, record, seed, key: options.key };
+        let (swapping, held) = (Mutex::default(), Notify::new());
+        let inner = Arc::new(Inner { terms: options.terms, mints, purse, swapping, held });
+        let mut background = JoinSet::new();
+        for mint in &inner.mints {
+            background.spawn(tend(inner.clone(), mint.clone()));
+        }
+        Ok(Self { inner, _background: background })
+    }
+
+    /// The payment request over a price, for the header of a 402 (NUT-24).
+    #[must_use]
+    pub fn request(&self, price_msat: u64) -> Option<String> {
+        self.inner.terms.request(price_msat)
+    }
+
+    /// Makes a payment out of a token, once. The same proofs again, in any encoding, are the same payment, as long as they are to
+    /// buy the same: `bought` is a digest of that.
+    ///
+    /// In standard mode the payment is swapped at its mint before this returns, and the swap goes on if this is dropped.
+    ///
+    /// # Errors
+    /// [`AcceptError::Refused`]: no payment. [`AcceptError::Unavailable`]: not known; the same token may be tried again.
+    pub async fn accept(&self, token: &str, price_msat: u64, bought: [u8; 32]) -> Result<Paid, AcceptError> {
+        let offered = Offered::parse(token)?;
+        offered.is_of(&self.inner.terms)?;
+        let row = match self.inner.purse.record.find(offered.id()).await? {
+            Some(row) if row.is_paid() => row,
+            Some(row) => self.inner.clone().take_again(row, price_msat, bought).await?,
+            None => self.inner.clone().take(&offered, price_msat, bought).await?,
+        };
+        // What has bought one thing buys no other.
+        if row.bought != bought {
+            return Err(Refusal::Spent.into());
+        }
+        if row.net_sat < sat_of_msat(price_msat) {
+            return Err(Refusal::Amount.into());
+        }
+        Ok(Paid { payment_hash: Sha256::digest(*row.preimage).into(), preimage: row.preimage, at: row.at })
+    }
+
+    /// The wallet's ecash that is not spent, by mint, and what is held and not redeemed yet, both in sat.
+    ///
+    /// # Errors
+    /// [`Unavailable::Store`]
+    pub async fn balance(&self) -> Result<Vec<Balance>, Unavailable> {
+        let mut all = Vec::new();
+        for mint in &self.inner.mints {
+            let state = Some(vec![cdk::nuts::State::Unspent]);
+            let unit = Some(cdk::nuts::CurrencyUnit::Sat);
+            let found = self.inner.purse.wallet.get_balance(Some(mint.url.clone()), unit, state).await;
+            let wallet_sat = found.map_err(|error| Unavailable::Store(error.to_string()))?;
+            let held_sat = self.inner.purse.record.held(mint.url.to_string()).await?;
+            all.push(Balance { mint: mint.url.to_string(), wallet_sat, held_sat });
+        }
+        Ok(all)
+    }
+}
+
+/// What there is of one mint's ecash.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Balance {
+    /// The mint.
+    pub mint: String,
+    /// In the wallet, in sat.
+    pub wallet_sat: u64,
+    /// Paid, locked to us and not redeemed yet, in sat after the mint's fee.
+    pub held_sat: u64,
+}
+
+impl Inner {
+    fn mint(&self, url: &str) -> Result<&Arc<Mint>, AcceptError> {
+        self.mints.iter().find(|mint| mint.url.to_string() == url).ok_or_else(|| Refusal::Mint.into())
+    }
+
+    /// Records a token that was not seen before, and has it swapped unless it is locked to us.
+    async fn take(
+        self: Arc<Self>,
+        offered: &Offered,
+        price_msat: u64,
+        bought: [u8; 32],
+    ) -> Result<Row, AcceptError> {
+        let mint = self.mint(&offered.mint().to_string())?;
+        let keysets = mint.keysets_with(|known| !offered.names_other_keysets(known.infos())).await?;
+        let now = unix_now();
+        let checked = check(offered, &self.terms, &keysets, price_msat, now)?;
+        let proofs = serde_json::to_string(&checked.proofs).map_err(|_| Refusal::Malformed)?;
+        let mut preimage = Zeroizing::new([0; 32]);
+        getrandom::fill(&mut preimage[..])
+            .map_err(|error| Unavailable::Store(format!("no random bytes: {error}")))?;
+        let row = Row {
+            id: offered.id(),
+            state: if self.terms.lock == Lock::None { State::Offered } else { State::Held },
+            at: now,
+            mint: mint.url.to_string(),
+            bought,
+            net_sat: checked.net_sat,
+            preimage,
+            proofs: Some(Zeroizing::new(proofs)),
+            outputs: None,
+        };
+        let ys = offered.ys().iter().map(PublicKey::to_bytes).collect();
+        match self.purse.record.put(row.clone(), ys).await? {
+            Put::New if row.is_paid() => {
+                self.held.notify_waiters();
+                Ok(row)
+            }
+            Put::Known(known) if known.is_paid() => Ok(*known),
+            Put::New => self.swap_once(row).await,
+            Put::Known(known) => self.take_again(*known, price_msat, bought).await,
+            Put::Taken { paid: true } => Err(Refusal::Spent.into()),
+            Put::Taken { paid: false } => Err(Refusal::Pending.into()),
+        }
+    }
+
+    /// Has a token swapped that was offered before and whose outcome is not known. As nothing was granted for it, it may buy
+    /// something else now.
+    async fn take_again(self: Arc<Self>, row: Row, price_msat: u64, bought: [u8; 32]) -> Outcome {
+        if row.net_sat < sat_of_msat(price_msat) {
+            return Err(Refusal::Amount.into());
+        }
+        if row.bought != bought {
+            self.purse.record.rebind(row.id, bought).await?;
+        }
+        self.swap_once(row).await
+    }
+
+    /// Waits for the swap of this payment, and starts it if it is not under way. It goes on when nobody waits any more.
+    async fn swap_once(self: Arc<Self>, row: Row) -> Outcome {
+        let mut outcome = {
+            let mut swapping = self.swapping.lock().unwrap_or_else(PoisonError::into_inner);
+            match swapping.get(&row.id) {
+                // One whose task has died counts for nothing.
+                Some(under_way) if under_way.has_changed().is_ok() => under_way.clone(),
+                Some(_) | None => {
+                    let (tell, outcome) = watch::channel(None);
+                    swapping.insert(row.id, outcome.clone());
+                    tokio::spawn(self.clone().swap(row, tell));
+                    outcome
+                }
+            }
+        };
+        let stopped = || AcceptError::from(Unavailable::Store("the swap was given up".into()));
+        let told = outcome.wait_for(Option::is_some).await.map_err(|_| stopped())?;
+        told.clone().unwrap_or_else(|| Err(stopped()))
+    }
+
+    async fn swap(self: Arc<Self>, row: Row, tell: watch::Sender<Option<Outcome>>) {
+        let id = row.id;
+        let outcome = self.swapped(row).await;
+        self.swapping.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+        tell.send_replace(Some(outcome));
+    }
+
+    async fn swapped(&self, row: Row) -> Outcome {
+        // Who waited for its turn may find it done.
+        let Some(row) = self.purse.record.find(row.id).await? else { return Err(Refusal::Spent.into()) };
+        if row.is_paid() {
+            return Ok(row);
+        }
+        match self.purse.swap(self.mint(&row.mint)?, &row).await? {
+            Swapped::Done => {
+                let done = self.purse.record.find(row.id).await?;
+                done.ok_or_else(|| Unavailable::Store("a recorded payment is gone".into()).into())
+            }
+            Swapped::Refused(refusal) => Err(refusal.into()),
+            Swapped::Pending => Err(Refusal::Pending.into()),
+        }
+    }
+}
+
+/// What goes on in the background for one mint, for ever.
+async fn tend(inner: Arc<Inner>, mint: Arc<Mint>) {
+    let mut was_up = None;
+    loop {
+        // Made before the look at what there is, so that nothing that comes in meanwhile is missed.
+        let news = inner.held.notified();
+        let lately = if was_up == Some(true) { KEYSETS_EVERY } else { Duration::ZERO };
+        let result = match mint.refresh(lately).await {
+            Ok(_) => settle(&inner, &mint).await,
+            Err(error) => Err(error),
+        };
+        match &result {
+            Ok(()) if was_up != Some(true) => tracing::info!(mint = %mint.url, "the mint answers"),
+            Err(error) if was_up != Some(false) => {
+                tracing::error!(%error, "ecash of this mint can't be swapped until it is back");
+            }
+            Ok(()) | Err(_) => {}
+        }
+        was_up = Some(result.is_ok());
+        if result.is_ok() {
+            // Ends early when something came in; that it did not is no error.
+            let _ = timeout(ROUND, news).await;
+        } else {
+            sleep(TRY_AGAIN).await;
+        }
+    }
+}
+
+/// Redeems what is held of one mint, and finds out about offers whose outcome is unknown.
+async fn settle(inner: &Arc<Inner>, mint: &Arc<Mint>) -> Result<(), Unavailable> {
+    let record = &inner.purse.record;
+    for row in record.unfinished(mint.url.to_string(), State::Offered, LOOK_AT_MOST).await? {
+        // Those that somebody waits for are in better hands.
+        let waited_for = inner.swapping.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&row.id);
+        if !waited_for {
+            let is_old = row.at.saturating_add(WATCH_S) < unix_now();
+            inner.purse.look(mint, &row, is_old).await?;
+        }
+    }
+    loop {
+        let held = record.unfinished(mint.url.to_string(), State::Held, REDEEM_AT_MOST).await?;
+        let full = held.len() == REDEEM_AT_MOST;
+        let mut left = held.into_iter();
+        let mut redeeming = JoinSet::new();
+        loop {
+            while redeeming.len() < REDEEM_AT_ONCE
+                && let Some(row) = left.next()
+            {
+                let (inner, mint) = (inner.clone(), mint.clone());
+                redeeming.spawn(async move { redeem(&inner, &mint, &row).await });
+            }
+            match redeeming.join_next().await {
+                Some(Ok(done)) => done?,
+                Some(Err(error)) => return Err(Unavailable::Store(error.to_string())),
+                None => break,
+            }
+        }
+        if !full {
+            return Ok(());
+        }
+    }
+}
+
+async fn redeem(inner: &Inner, mint: &Mint, row: &Row) -> Result<(), Unavailable> {
+    match inner.purse.swap(mint, row).await? {
+        Swapped::Done => {}
+        Swapped::Pending => {
+            tracing::warn!(payment = ?row.id, mint = %mint.url, "ecash locked to us is pending at its mint")
+        }
+        Swapped::Refused(refusal) => tracing::error!(
+            payment = ?row.id, mint = %mint.url, sat = row.net_sat, %refusal,
+            "the mint refuses ecash that was locked to us and paid for something; the money is lost"
+        ),
+    }
+    Ok(())
+}
+
+async fn open_wallet(path: &std::path::Path) -> Result<Wallet, OpenError> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let made = std::fs::OpenOptions::new().append(true).create(true).mode(0o600).open(path);
+    made.map_err(|error| database(path, error))?;
+    let wallet =
+        WalletSqliteDatabase::new(path.to_path_buf()).await.map_err(|error| database(path, error))?;
+    Ok(Arc::new(wallet))
+}
+
+fn database(path: &std::path::Path, reason: impl fmt::Display) -> OpenError {
+    OpenError::Database { path: path.into(), reason: reason.to_string() }
+}
+
+/// Unix seconds.
+fn unix_now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}

@@ -1,0 +1,9 @@
+//! The till against real mints: tokens of a real wallet, good and bad, outages, restarts.
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a skipped test says why")]
+
+mod held;
+mod outages;
+#[path = "../../../../tests/harness/mint.rs"]
+mod rig;
+mod support;
+mod swapped;
