@@ -463,6 +463,7 @@ async fn pair_of_sockets() -> io::Result<(TcpStream, TcpStream)> {
         let (outer, from) = listener.accept().await?;
         if from == inner.local_addr()? {
             inner.set_nodelay(true)?;
+            outer.set_nodelay(true)?;
             return Ok((inner, outer));
         }
     }
