@@ -15,7 +15,7 @@ pub trait Node: Wallet {
     /// Its certificate, in PEM form.
     fn certificate(&self) -> PathBuf;
 
-    /// One of LND's macaroon files: `invoice`, `readonly`, `admin`.
+    /// One of LND's macaroon files: `invoice`, `readonly`, `admin`; or `l402`, which permits what the guide says and no more.
     fn macaroon(&self, name: &str) -> PathBuf;
 
     /// Where a client can pay: address, certificate and a macaroon that may spend.

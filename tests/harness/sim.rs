@@ -35,7 +35,7 @@ impl Node for Simulated {
 
     fn macaroon(&self, name: &str) -> PathBuf {
         self.0.macaroon_path(match name {
-            "invoice" => Permit::Invoice,
+            "invoice" | "l402" => Permit::Invoice,
             "readonly" => Permit::Readonly,
             "admin" => Permit::Admin,
             other => panic!("no macaroon {other:?}"),

@@ -15,6 +15,7 @@ use crate::harness::wait;
 
 pub const ALL: &[Scenario] = &[
     Scenario::on_nodes("node::refuses", refuses),
+    Scenario::on_nodes("node::least_macaroon", least_macaroon),
     Scenario::on_nodes("node::unreachable", unreachable),
     Scenario::on_nodes("node::unreachable_at_the_start", unreachable_at_the_start),
     Scenario::on_nodes("node::silent", silent),
@@ -61,6 +62,21 @@ fn refuses(stage: &Stage) {
         nginx.wait_for_error("l402: ", before);
     }
     nginx.get("/free/a").expect(200);
+}
+
+/// The macaroon that the guide tells an operator to bake is enough: to sell, to look up and to hear of payments.
+fn least_macaroon(stage: &Stage) {
+    let least = stage.node().macaroon("l402");
+    let site = stage.site().env("MACAROON_FILE_PATH", &least.to_string_lossy());
+    let nginx = site.paid("l402_auto_detect_payment on;").start();
+    let classic = nginx.buy("/paid/a");
+    nginx.get_paid("/paid/a", &classic).expect(200);
+    let challenge = nginx.get("/paid/a").challenge();
+    nginx.get_paid("/paid/a", &challenge.alone()).challenge();
+    stage.pay(&challenge);
+    nginx.get_paid("/paid/a", &challenge.alone()).expect(200);
+    let log = nginx.error_log();
+    assert!(!log.contains("lacks"), "every call is permitted: {log}");
 }
 
 fn unreachable(stage: &Stage) {

@@ -116,6 +116,9 @@ func (r *rig) bringUp(program string) error {
 	if err != nil {
 		return err
 	}
+	if err := r.receiver.bake(); err != nil {
+		return err
+	}
 	return r.openChannel()
 }
 

@@ -146,6 +146,28 @@ func (n *node) invoice(sat int64) (string, error) {
 	return a.GetPaymentRequest(), err
 }
 
+// bake writes l402.macaroon, which permits the calls of docs/guides/lnd.md and no other.
+func (n *node) bake() error {
+	var permissions []*lnrpc.MacaroonPermission
+	for _, call := range []string{
+		"/lnrpc.Lightning/AddInvoice", "/lnrpc.Lightning/LookupInvoice", "/lnrpc.Lightning/SubscribeInvoices",
+		"/invoicesrpc.Invoices/CancelInvoice", "/lnrpc.Lightning/GetInfo",
+	} {
+		permissions = append(permissions, &lnrpc.MacaroonPermission{Entity: "uri", Action: call})
+	}
+	a, err := ask(n, func(l lnrpc.LightningClient, ctx context.Context, q *lnrpc.BakeMacaroonRequest) (*lnrpc.BakeMacaroonResponse, error) {
+		return l.BakeMacaroon(ctx, q)
+	}, &lnrpc.BakeMacaroonRequest{Permissions: permissions})
+	if err != nil {
+		return err
+	}
+	raw, err := hex.DecodeString(a.Macaroon)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(n.macaroonDir(), "l402.macaroon"), raw, 0o600)
+}
+
 // cancel makes an unpaid invoice unpayable.
 func (n *node) cancel(hash string) error {
 	raw, err := hex.DecodeString(hash)
