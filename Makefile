@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .ONESHELL:
-.PHONY: help demo run build test threats check docs fuzz bench fmt clean deps install
+.PHONY: help demo run build test threats check docs fuzz memcheck bench fmt clean deps install
 
 # Another nginx than the installed one: its source, and where that was configured.
 NGINX_SOURCE_DIR ?= $(CURDIR)/build/nginx-src
@@ -35,6 +35,9 @@ docs: deps ## Write the reference pages anew from the setting records
 
 fuzz: deps ## Every fuzz target, SECONDS each (60)
 	@scripts/fuzz.sh $(SECONDS)
+
+memcheck: build ## The scenarios with nginx and the module under AddressSanitizer
+	@scripts/memcheck.sh
 
 bench: build ## Speed and size against plain nginx and a bare node, into bench/RESULTS.md
 	@scripts/bench.sh

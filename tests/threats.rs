@@ -144,7 +144,7 @@ const ALL: &[Threat] = &[
             "auto_detect::cancelled",
             "backend::preimage_while_pending",
         ],
-        "Eclair and LNURL: no such wallets",
+        "",
     ),
     threat(
         "underpaid or substituted invoice",
@@ -214,7 +214,7 @@ const ALL: &[Threat] = &[
             "transport::client_leaves_during_redemption",
             "transport::many_leave_at_once",
         ],
-        "under ASan or valgrind",
+        "",
     ),
     threat(
         "invoice flood",

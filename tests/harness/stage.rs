@@ -21,7 +21,7 @@ use super::wallet::Wallet;
 const AGENT_ENDS: Duration = Duration::from_secs(8);
 
 /// What in nginx's error log is wrong in every scenario that doesn't say otherwise.
-const ALARMS: [&str; 5] = ["[alert]", "[crit]", "[emerg]", "panicked", "open socket"];
+const ALARMS: [&str; 6] = ["[alert]", "[crit]", "[emerg]", "panicked", "open socket", "AddressSanitizer"];
 
 /// The module in which any callback can be made to panic, beside the programs if it was built.
 pub const FAULTY: &str = "faulty_module.so";
