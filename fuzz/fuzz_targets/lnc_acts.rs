@@ -31,10 +31,7 @@ fn both(kind: u8) -> (Handshake, Handshake) {
     match kind {
         0..=2 => {
             let version = Version::from_byte(kind).expect("a version");
-            (
-                Handshake::pair(client(), &MASK),
-                Handshake::accept_pairing(node(), &MASK, version, AUTH_DATA),
-            )
+            (Handshake::pair(client(), &MASK), Handshake::accept_pairing(node(), &MASK, version, AUTH_DATA))
         }
         _ => (
             Handshake::resume(client(), node().local.public_key()),
