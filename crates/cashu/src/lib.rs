@@ -11,6 +11,8 @@
 //! in another encoding are the same payment. What makes a payment out of ecash is a payment hash and a preimage of
 //! its own, so that everything behind it (claims, tokens, use counts) is as for a Lightning payment.
 //!
+//! What the wallet holds is paid out over Lightning by [`Till::redeem`] (melt.rs, melting.rs), one melt of a mint at a time.
+//!
 //! The cryptography, the encodings and the mint's API are `cdk`'s.
 #![forbid(unsafe_code)]
 
@@ -18,6 +20,8 @@ mod check;
 mod error;
 mod keysets;
 mod lock;
+mod melt;
+mod melting;
 mod mint;
 mod record;
 mod seed;
@@ -32,7 +36,14 @@ pub use check::{Checked, check};
 pub use error::{AcceptError, OpenError, Refusal, Unavailable};
 pub use keysets::Keysets;
 pub use lock::REDEMPTION_WINDOW_S;
+pub use melt::{InvoiceFuture, Invoices, MeltError, MeltTerms, Redeemed};
 pub use seed::{SeedError, SeedSource};
 pub use terms::{Lock, RequestFormat, Terms, sat_of_msat};
 pub use till::{Balance, Options, Paid, Till};
 pub use token::{MAX_PROOFS, MAX_TOKEN, Offered, PaymentId};
+
+/// Unix seconds.
+fn unix_now() -> u64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    now.map_or(0, |since| since.as_secs())
+}

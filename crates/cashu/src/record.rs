@@ -4,6 +4,7 @@
 //! thread writes: all that waits goes into one transaction, and is answered after its commit. `BEGIN IMMEDIATE` makes
 //! any number of processes on the file correct.
 
+mod melts;
 mod rows;
 
 use std::{path::Path, thread, time::Duration};
@@ -11,6 +12,7 @@ use std::{path::Path, thread, time::Duration};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
+pub(crate) use melts::{Melt, Totals};
 pub(crate) use rows::{Outputs, Put, Row, State};
 
 use crate::{PaymentId, Unavailable};
@@ -47,6 +49,7 @@ impl Record {
         let mut connection = Connection::open(path)?;
         connection.busy_timeout(BUSY)?;
         connection.execute_batch(SCHEMA)?;
+        connection.execute_batch(melts::SCHEMA)?;
         if !rows::belongs_to(&mut connection, fingerprint)? {
             return Ok(None);
         }
@@ -115,6 +118,36 @@ impl Record {
     /// What is paid and not swapped yet, in sat.
     pub(crate) async fn held(&self, mint: String) -> Result<u64, Unavailable> {
         self.run(move |tx| rows::held(tx, &mint)).await
+    }
+
+    /// The melt of a mint whose outcome is not known.
+    pub(crate) async fn open_melt(&self, mint: String) -> Result<Option<Melt>, Unavailable> {
+        self.run(move |tx| melts::open(tx, &mint)).await
+    }
+
+    /// Records a melt before its mint is asked to pay; `false`: the mint has an open one already.
+    pub(crate) async fn begin_melt(&self, melt: Melt) -> Result<bool, Unavailable> {
+        self.run(move |tx| melts::begin(tx, &melt)).await
+    }
+
+    /// The mint is about to be asked to pay; returns how often it was asked before, `None` if the melt is not open any more.
+    pub(crate) async fn attempt_melt(&self, quote: String) -> Result<Option<u32>, Unavailable> {
+        self.run(move |tx| melts::attempt(tx, &quote)).await
+    }
+
+    /// The melt was paid, and its change is in the wallet.
+    pub(crate) async fn close_melt(&self, quote: String, change_sat: u64) -> Result<(), Unavailable> {
+        self.run(move |tx| melts::close(tx, &quote, change_sat)).await
+    }
+
+    /// The melt was not paid and never will be; its `count` blank outputs may be used again.
+    pub(crate) async fn abandon_melt(&self, quote: String, count: u32) -> Result<(), Unavailable> {
+        self.run(move |tx| melts::abandon(tx, &quote, count)).await
+    }
+
+    /// What was melted of a mint's ecash.
+    pub(crate) async fn melted(&self, mint: String) -> Result<Totals, Unavailable> {
+        self.run(move |tx| melts::totals(tx, &mint)).await
     }
 
     async fn run<T: Send + 'static>(

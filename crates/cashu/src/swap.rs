@@ -10,8 +10,8 @@ use cdk::Amount;
 use cdk::amount::SplitTarget;
 use cdk::dhke::construct_proofs;
 use cdk::nuts::{
-    BlindSignature, CurrencyUnit, KeySetInfo, Keys, PreMintSecrets, Proofs, RestoreRequest, SecretKey, State,
-    SwapRequest,
+    BlindSignature, CurrencyUnit, Id, KeySetInfo, Keys, PreMintSecrets, Proofs, PublicKey, RestoreRequest,
+    SecretKey, State, SwapRequest,
 };
 use cdk::types::ProofInfo;
 
@@ -75,12 +75,17 @@ impl Purse {
         let none = || mint.unavailable("it has no active keyset in the unit sat");
         let (info, keys) = keysets.for_outputs().ok_or_else(none)?;
         let count = Self::count(net_sat, info, keys).ok_or_else(none)?;
-        if let Some(counter) = self.record.unused(info.id.to_string(), count).await? {
-            return Ok(Outputs { keyset: info.id, counter });
+        Ok(Outputs { keyset: info.id, counter: self.counter(info.id, count).await? })
+    }
+
+    /// The first of `count` counters of a keyset that no signed output was derived from.
+    pub(crate) async fn counter(&self, keyset: Id, count: u32) -> Result<u32, Unavailable> {
+        if let Some(counter) = self.record.unused(keyset.to_string(), count).await? {
+            return Ok(counter);
         }
-        let end = self.wallet.increment_keyset_counter(&info.id, count).await;
+        let end = self.wallet.increment_keyset_counter(&keyset, count).await;
         let end = end.map_err(|error| Unavailable::Store(error.to_string()))?;
-        Ok(Outputs { keyset: info.id, counter: end.saturating_sub(count) })
+        Ok(end.saturating_sub(count))
     }
 
     /// Swaps a recorded payment. May be called again, and by several at once.
@@ -277,6 +282,18 @@ impl Purse {
         signatures: Vec<BlindSignature>,
         keys: &Keys,
     ) -> Result<(), Unavailable> {
+        self.replace(mint, secrets, signatures, keys, Vec::new()).await
+    }
+
+    /// As [`Purse::keep`], and takes what was spent out of it, both or neither.
+    pub(crate) async fn replace(
+        &self,
+        mint: &Mint,
+        secrets: PreMintSecrets,
+        signatures: Vec<BlindSignature>,
+        keys: &Keys,
+        spent: Vec<PublicKey>,
+    ) -> Result<(), Unavailable> {
         let store = |error: String| Unavailable::Store(error);
         let counters: Vec<_> = secrets.secrets.iter().map(|secret| secret.derivation_index).collect();
         let proofs = construct_proofs(signatures, secrets.rs(), secrets.secrets(), keys)
@@ -290,7 +307,7 @@ impl Purse {
                 None => info,
             });
         }
-        self.wallet.update_proofs(infos, Vec::new()).await.map_err(|error| store(error.to_string()))
+        self.wallet.update_proofs(infos, spent).await.map_err(|error| store(error.to_string()))
     }
 }
 

@@ -5,14 +5,14 @@ use std::{
     fmt,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
 
 use cdk::nuts::{PublicKey, SecretKey};
 use cdk_sqlite::WalletSqliteDatabase;
 use sha2::{Digest, Sha256};
 use tokio::{
-    sync::{Notify, watch},
+    sync::{Mutex as AsyncMutex, Notify, watch},
     task::{JoinSet, spawn_blocking},
     time::{sleep, timeout},
 };
@@ -23,8 +23,8 @@ use crate::record::{Put, Record, Row, State};
 use crate::seed::Seed;
 use crate::swap::{Purse, Swapped};
 use crate::{
-    AcceptError, Lock, Offered, OpenError, PaymentId, Refusal, SeedSource, Terms, Unavailable, check,
-    sat_of_msat,
+    AcceptError, Invoices, Lock, MeltTerms, Offered, OpenError, PaymentId, Redeemed, Refusal, SeedSource,
+    Terms, Unavailable, check, sat_of_msat, unix_now,
 };
 
 /// How often held ecash is redeemed, besides right after it came in.
@@ -38,6 +38,8 @@ const REDEEM_AT_MOST: usize = 1000;
 const REDEEM_AT_ONCE: usize = 8;
 /// Offers whose outcome is unknown that are looked at in one round of a mint.
 const LOOK_AT_MOST: usize = 50;
+/// Melts of a mint in one go.
+const MELTS_AT_MOST: usize = 100;
 /// How long it is watched whether such an offer went through after all, in seconds. Then it is forgotten.
 const WATCH_S: u64 = 86_400;
 
@@ -87,6 +89,8 @@ struct Inner {
     /// Tokens whose swap is under way: who comes with the same one waits for its outcome.
     swapping: Mutex<HashMap<PaymentId, watch::Receiver<Option<Outcome>>>>,
     held: Notify,
+    /// One at a time; the record sees to it over processes.
+    melting: AsyncMutex<()>,
 }
 
 type Outcome = Result<Row, AcceptError>;
@@ -114,8 +118,8 @@ impl Till {
             mints.push(Arc::new(mint));
         }
         let purse = Purse { wallet, record, seed, key: options.key };
-        let (swapping, held) = (Mutex::default(), Notify::new());
-        let inner = Arc::new(Inner { terms: options.terms, mints, purse, swapping, held });
+        let (swapping, held, melting) = (Mutex::default(), Notify::new(), AsyncMutex::default());
+        let inner = Arc::new(Inner { terms: options.terms, mints, purse, swapping, held, melting });
         let mut background = JoinSet::new();
         for mint in &inner.mints {
             background.spawn(tend(inner.clone(), mint.clone()));
@@ -166,9 +170,41 @@ impl Till {
             let found = self.inner.purse.wallet.get_balance(Some(mint.url.clone()), unit, state).await;
             let wallet_sat = found.map_err(|error| Unavailable::Store(error.to_string()))?;
             let held_sat = self.inner.purse.record.held(mint.url.to_string()).await?;
-            all.push(Balance { mint: mint.url.to_string(), wallet_sat, held_sat });
+            let melted = self.inner.purse.record.melted(mint.url.to_string()).await?;
+            all.push(Balance {
+                mint: mint.url.to_string(),
+                wallet_sat,
+                held_sat,
+                redeemed_sat: melted.paid_sat,
+                redemption_fees_sat: melted.fees_sat,
+            });
         }
         Ok(all)
+    }
+
+    /// Pays the wallet's ecash out over Lightning, mint by mint, after finding out what came of the last time. To be called
+    /// again and again; it may be dropped, and the process may die, at any point.
+    pub async fn redeem(&self, terms: &MeltTerms, invoices: &dyn Invoices) -> Vec<Redeemed> {
+        let _one_at_a_time = self.inner.melting.lock().await;
+        let mut all = Vec::new();
+        for mint in &self.inner.mints {
+            let mut done = Redeemed { mint: mint.url.to_string(), paid_sat: 0, fees_sat: 0, error: None };
+            for _ in 0..MELTS_AT_MOST {
+                match self.inner.purse.melt(mint, terms, invoices).await {
+                    Ok(Some(melted)) => {
+                        done.paid_sat += melted.paid_sat;
+                        done.fees_sat += melted.fees_sat;
+                    }
+                    Ok(None) => break,
+                    Err(error) => {
+                        done.error = Some(error);
+                        break;
+                    }
+                }
+            }
+            all.push(done);
+        }
+        all
     }
 }
 
@@ -181,6 +217,10 @@ pub struct Balance {
     pub wallet_sat: u64,
     /// Paid, locked to us and not redeemed yet, in sat after the mint's fee.
     pub held_sat: u64,
+    /// Paid out over Lightning so far, in sat.
+    pub redeemed_sat: u64,
+    /// What paying it out has cost so far, in sat.
+    pub redemption_fees_sat: u64,
 }
 
 impl Inner {
@@ -372,9 +412,4 @@ async fn open_wallet(path: &std::path::Path) -> Result<Wallet, OpenError> {
 
 fn database(path: &std::path::Path, reason: impl fmt::Display) -> OpenError {
     OpenError::Database { path: path.into(), reason: reason.to_string() }
-}
-
-/// Unix seconds.
-fn unix_now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

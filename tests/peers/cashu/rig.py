@@ -54,7 +54,7 @@ class Mint:
         os.makedirs(self.home, exist_ok=True)
         self.process = None
 
-    def start(self):
+    def start(self, env=None):
         env = dict(
             PATH=os.environ.get("PATH", ""),
             HOME=self.home,
@@ -69,6 +69,7 @@ class Mint:
             FAKEWALLET_DELAY_INCOMING_PAYMENT="0",
             FAKEWALLET_DELAY_OUTGOING_PAYMENT="0",
             TOR="FALSE",
+            **(env or {}),
         )
         log = open(os.path.join(self.home, "log"), "ab")
         program = os.path.join(os.path.dirname(sys.executable), "mint")
@@ -212,13 +213,30 @@ async def pend(ask):
     return {"ok": True}
 
 
+async def invoice(ask):
+    """A BOLT11 invoice of the mint's wallet over amount sat."""
+    payer = await wallet(ask["mint"], "payee")
+    quote = await payer.request_mint(ask["amount"])
+    return {"invoice": quote.request}
+
+
+async def paid_out(ask):
+    """What the mint says it has paid by its own books: how many invoices, over how much, and the fees, in sat."""
+    database = sqlite3.connect(os.path.join(mints[ask["mint"]].home, "db", "mint.sqlite3"), timeout=10)
+    rows = database.execute(
+        "SELECT count(*), coalesce(sum(amount), 0), coalesce(sum(fee_paid), 0) FROM melt_quotes WHERE state = 'PAID'"
+    ).fetchone()
+    database.close()
+    return {"count": rows[0], "amount": rows[1], "fees": rows[2]}
+
+
 async def control(ask):
-    """stop, start, pause, resume of a mint."""
+    """stop, start, pause, resume of a mint; start may give settings of its (`env`)."""
     mint = mints[ask["mint"]]
     if ask["do"] == "stop":
         mint.stop()
     elif ask["do"] == "start":
-        mint.start()
+        mint.start(ask.get("env"))
         mint.wait()
     elif ask["do"] == "pause":
         mint.process.send_signal(signal.SIGSTOP)
@@ -228,7 +246,8 @@ async def control(ask):
 
 
 COMMANDS = dict(
-    token=token, reencode=reencode, spend=spend, pend=pend, stop=control, start=control, pause=control, resume=control
+    token=token, reencode=reencode, spend=spend, pend=pend, stop=control, start=control, pause=control, resume=control,
+    invoice=invoice, paid_out=paid_out
 )
 
 

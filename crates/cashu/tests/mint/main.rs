@@ -2,8 +2,10 @@
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a skipped test says why")]
 
 mod held;
+mod melted;
 mod outages;
 #[path = "../../../../tests/harness/mint.rs"]
 mod rig;
+mod steps;
 mod support;
 mod swapped;

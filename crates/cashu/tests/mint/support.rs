@@ -58,6 +58,16 @@ impl Shop {
         self.dir.path().join("cashu.db")
     }
 
+    /// Another shop with a copy of this one's wallet, whose till is not open.
+    pub fn copy(&self) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        for entry in std::fs::read_dir(self.dir.path()).unwrap() {
+            let entry = entry.unwrap();
+            std::fs::copy(entry.path(), dir.path().join(entry.file_name())).unwrap();
+        }
+        Self { dir, terms: self.terms.clone(), key: self.key.clone(), deadline: self.deadline }
+    }
+
     pub fn options(&self) -> Options {
         Options {
             database: self.database(),

@@ -1,0 +1,155 @@
+//! The record of melts: what was handed to a mint to be paid out over Lightning, and what came of it.
+
+use std::fmt;
+
+use cdk::nuts::Id;
+use rusqlite::{OptionalExtension, Transaction, params};
+use zeroize::Zeroizing;
+
+use super::Outputs;
+
+/// At most one melt of a mint is open. So nothing else spends the wallet's ecash of that mint until its outcome is known.
+pub(super) const SCHEMA: &str = "
+    CREATE TABLE IF NOT EXISTS l402_melt (
+        quote TEXT PRIMARY KEY, mint TEXT NOT NULL, open INTEGER NOT NULL, at INTEGER NOT NULL, expiry INTEGER NOT NULL,
+        tries INTEGER NOT NULL, amount INTEGER NOT NULL, spent INTEGER NOT NULL, overpaid INTEGER NOT NULL,
+        change INTEGER NOT NULL, proofs TEXT, keyset TEXT NOT NULL, counter INTEGER NOT NULL
+    ) WITHOUT ROWID;
+    CREATE UNIQUE INDEX IF NOT EXISTS l402_melt_open ON l402_melt (mint) WHERE open = 1;
+";
+
+/// A melt. `Debug` shows no proofs.
+#[derive(Clone)]
+pub(crate) struct Melt {
+    /// The mint's id of its quote (NUT-05).
+    pub(crate) quote: String,
+    pub(crate) mint: String,
+    /// When it was recorded, in Unix seconds.
+    pub(crate) at: u64,
+    /// When the quote ends, in Unix seconds.
+    pub(crate) expiry: u64,
+    /// How often the mint was, or may have been, asked to pay.
+    pub(crate) tries: u32,
+    /// What the invoice is over, in sat.
+    pub(crate) amount_sat: u64,
+    /// The proofs' sum, in sat.
+    pub(crate) spent_sat: u64,
+    /// The most that can come back, in sat: it fixes the number of blank outputs (NUT-08).
+    pub(crate) overpaid_sat: u64,
+    /// As JSON; `None` once they are spent.
+    pub(crate) proofs: Option<Zeroizing<String>>,
+    /// What change is to be signed on.
+    pub(crate) outputs: Outputs,
+}
+
+impl fmt::Debug for Melt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Melt")
+            .field("quote", &self.quote)
+            .field("mint", &self.mint)
+            .field("amount_sat", &self.amount_sat)
+            .field("tries", &self.tries)
+            .finish()
+    }
+}
+
+/// What was melted of one mint's ecash, in sat.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Totals {
+    pub(crate) paid_sat: u64,
+    pub(crate) fees_sat: u64,
+}
+
+const COLUMNS: &str =
+    "quote, mint, at, expiry, tries, amount, spent, overpaid, proofs, keyset, counter, open, change";
+
+fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Melt> {
+    let keyset: String = row.get(9)?;
+    let keyset: Id = keyset.parse().map_err(|error: cdk::nuts::nut02::Error| {
+        rusqlite::Error::FromSqlConversionFailure(9, rusqlite::types::Type::Text, Box::new(error))
+    })?;
+    Ok(Melt {
+        quote: row.get(0)?,
+        mint: row.get(1)?,
+        at: row.get(2)?,
+        expiry: row.get(3)?,
+        tries: row.get(4)?,
+        amount_sat: row.get(5)?,
+        spent_sat: row.get(6)?,
+        overpaid_sat: row.get(7)?,
+        proofs: row.get::<_, Option<String>>(8)?.map(Zeroizing::new),
+        outputs: Outputs { keyset, counter: row.get(10)? },
+    })
+}
+
+/// The open melt of a mint.
+pub(super) fn open(tx: &Transaction<'_>, mint: &str) -> rusqlite::Result<Option<Melt>> {
+    tx.prepare_cached(&format!("SELECT {COLUMNS} FROM l402_melt WHERE mint = ? AND open = 1"))?
+        .query_row([mint], read)
+        .optional()
+}
+
+/// Records a melt before its mint is asked to pay; `false`: the mint has an open one already.
+pub(super) fn begin(tx: &Transaction<'_>, melt: &Melt) -> rusqlite::Result<bool> {
+    let added = tx
+        .prepare_cached(&format!(
+            "INSERT INTO l402_melt ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, 0) ON CONFLICT DO NOTHING"
+        ))?
+        .execute(params![
+            melt.quote,
+            melt.mint,
+            melt.at,
+            melt.expiry,
+            melt.tries,
+            melt.amount_sat,
+            melt.spent_sat,
+            melt.overpaid_sat,
+            melt.proofs.as_deref(),
+            melt.outputs.keyset.to_string(),
+            melt.outputs.counter,
+        ])?;
+    Ok(added == 1)
+}
+
+/// The mint is about to be asked; returns how often it was asked before.
+pub(super) fn attempt(tx: &Transaction<'_>, quote: &str) -> rusqlite::Result<Option<u32>> {
+    tx.prepare_cached(
+        "UPDATE l402_melt SET tries = tries + 1 WHERE quote = ? AND open = 1 RETURNING tries - 1",
+    )?
+    .query_row([quote], |row| row.get(0))
+    .optional()
+}
+
+/// It was paid, and the change is in the wallet.
+pub(super) fn close(tx: &Transaction<'_>, quote: &str, change_sat: u64) -> rusqlite::Result<()> {
+    tx.execute(
+        "UPDATE l402_melt SET open = 0, proofs = NULL, change = ? WHERE quote = ? AND open = 1",
+        params![change_sat, quote],
+    )?;
+    Ok(())
+}
+
+/// It was not paid and never will be. The first `count` of its blank outputs, which the mint never signed, may serve another time.
+pub(super) fn abandon(tx: &Transaction<'_>, quote: &str, count: u32) -> rusqlite::Result<()> {
+    let gone: Option<(String, u32)> = tx
+        .query_row(
+            "DELETE FROM l402_melt WHERE quote = ? AND open = 1 RETURNING keyset, counter",
+            [quote],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )
+        .optional()?;
+    if let Some((keyset, counter)) = gone.filter(|_| count > 0) {
+        tx.prepare_cached("INSERT INTO l402_unused (keyset, counter, count) VALUES (?, ?, ?)")?
+            .execute(params![keyset, counter, count])?;
+    }
+    Ok(())
+}
+
+/// What was paid out of a mint's ecash, and what that cost.
+pub(super) fn totals(tx: &Transaction<'_>, mint: &str) -> rusqlite::Result<Totals> {
+    tx.prepare_cached(
+        "SELECT coalesce(sum(amount), 0), coalesce(sum(spent - amount - change), 0)
+           FROM l402_melt WHERE mint = ? AND open = 0",
+    )?
+    .query_row([mint], |row| Ok(Totals { paid_sat: row.get(0)?, fees_sat: row.get(1)? }))
+}
