@@ -11,6 +11,7 @@ mod conformance;
 mod credentials;
 mod external_agent;
 mod external_toml;
+mod failover;
 mod floods;
 mod lifecycle;
 mod lightning_address;
@@ -58,6 +59,7 @@ pub fn all() -> Vec<Scenario> {
         rotation::ALL,
         node_faults::ALL,
         backends::ALL,
+        failover::ALL,
         lightning_address::ALL,
         nwc::ALL,
         mistakes::ALL,

@@ -29,7 +29,7 @@ pub use secret::Secret32;
 pub use to_agent::{Proof, ToAgent};
 
 /// The version both ends speak. It changes with any change of a frame's layout or meaning.
-pub const PROTOCOL: u16 = 1;
+pub const PROTOCOL: u16 = 2;
 
 /// Upper bound, in bytes, of what follows a frame's length field.
 ///
@@ -39,9 +39,9 @@ pub const MAX_FRAME: usize = 64 * 1024;
 /// Bytes a reader needs before [`ToAgent::decode`] can tell a frame's length.
 pub const LENGTH_BYTES: usize = 4;
 
-/// Upper bound of a backend's name on the wire, in bytes. Configuration allows shorter names only, so
-/// a name cut here matches no backend.
-pub const MAX_NAME: usize = 255;
+/// Upper bound of the names of a request's backends on the wire, in bytes, the spaces between them included. Configuration
+/// allows fewer and shorter names only, so a name cut here matches no backend.
+pub const MAX_NAME: usize = 1024;
 
 /// Upper bound of an invoice's description and of a failure's reason, in bytes; BOLT11 holds at most
 /// 639 bytes of description. Longer text is cut at a character.

@@ -24,7 +24,7 @@ pub enum ToAgent {
     Invoice {
         /// Pairs the answer with this request.
         id: u64,
-        /// Which backend is paid.
+        /// Which backend is paid: a name, or several separated by a space, each to be asked where the one before it fails.
         backend: String,
         /// The price in millisatoshi.
         amount_msat: u64,
@@ -38,7 +38,7 @@ pub enum ToAgent {
         id: u64,
         /// Unique to this redemption. A resend repeats it, and then nothing is drawn twice.
         request: [u8; 16],
-        /// Which backend was paid.
+        /// Which backend was paid, as it was said when the invoice was asked for.
         backend: String,
         /// The payment that the credential names.
         payment_hash: [u8; 32],

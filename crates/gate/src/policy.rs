@@ -30,7 +30,7 @@ pub struct Policy<'a> {
     pub auto_detect: bool,
     /// How many requests one payment buys.
     pub uses: Uses,
-    /// The backend that is paid.
+    /// The backend that is paid, or several separated by a space, in the order in which they are asked.
     pub backend: &'a str,
     /// What the invoice says it is for.
     pub description: &'a str,

@@ -11,6 +11,7 @@ mod health;
 mod invoice;
 mod issued;
 mod lookup;
+mod payees;
 mod pool;
 mod redeem;
 mod refill;

@@ -102,7 +102,7 @@ pub struct LocationConf {
     pub max_uses: Option<u32>,
     /// `l402_realm`; `off` is `None` inside.
     pub realm: Option<Placed<Option<Realm>>>,
-    /// `l402_backend name;` or `l402_lnurl_addr address;`
+    /// `l402_backend name …;` or `l402_lnurl_addr address;`
     pub payee: Option<Placed<Payee>>,
     /// What all of it comes to; `None` where nothing is sold.
     pub offer: Option<Offer>,
@@ -113,8 +113,8 @@ pub struct LocationConf {
 /// Who is paid.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Payee {
-    /// A backend, by its name.
-    Backend(String),
+    /// Backends, by their names, separated by a space: each is asked where the one before it fails.
+    Backends(String),
     /// A Lightning address, by itself.
     Lnurl(String),
 }
@@ -137,7 +137,7 @@ pub struct Offer {
     pub auto_detect: bool,
     /// How many requests one payment buys.
     pub uses: Uses,
-    /// The backend that is paid, and where it was named.
+    /// The backends that are paid, separated by a space.
     pub backend: String,
     /// The Lightning address that it stands for, where that was named.
     pub lnurl: Option<String>,

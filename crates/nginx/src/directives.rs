@@ -4,10 +4,11 @@ use std::path::PathBuf;
 use std::ptr::NonNull;
 
 use ngx::ffi::{
-    NGX_CONF_BLOCK, NGX_CONF_TAKE1, NGX_CONF_TAKE12, NGX_HTTP_LOC_CONF, NGX_HTTP_LOC_CONF_OFFSET,
-    NGX_HTTP_MAIN_CONF, NGX_HTTP_MAIN_CONF_OFFSET, NGX_HTTP_SRV_CONF, ngx_command_t, ngx_conf_parse,
-    ngx_conf_t, ngx_http_compile_complex_value, ngx_http_compile_complex_value_t, ngx_http_complex_value_t,
-    ngx_http_script_variables_count, ngx_pcalloc, ngx_str_t, ngx_uint_t,
+    NGX_CONF_1MORE, NGX_CONF_BLOCK, NGX_CONF_TAKE1, NGX_CONF_TAKE12, NGX_HTTP_LOC_CONF,
+    NGX_HTTP_LOC_CONF_OFFSET, NGX_HTTP_MAIN_CONF, NGX_HTTP_MAIN_CONF_OFFSET, NGX_HTTP_SRV_CONF,
+    ngx_command_t, ngx_conf_parse, ngx_conf_t, ngx_http_compile_complex_value,
+    ngx_http_compile_complex_value_t, ngx_http_complex_value_t, ngx_http_script_variables_count, ngx_pcalloc,
+    ngx_str_t, ngx_uint_t,
 };
 use settings::{
     AGENT, AGENT_TIMEOUT, AMOUNT_MSAT_DEFAULT, AUTO_DETECT_PAYMENT, BACKEND, Complaint, INDEFINITE_ACCESS,
@@ -33,7 +34,7 @@ pub static mut COMMANDS: [ngx_command_t; 14] = [
     // nginx can't tell `name;` from `name {` on one level: the block is for http, the reference for the rest.
     location(
         c"l402_backend",
-        NGX_HTTP_SRV_CONF | NGX_HTTP_LOC_CONF | NGX_CONF_TAKE1,
+        NGX_HTTP_SRV_CONF | NGX_HTTP_LOC_CONF | NGX_CONF_1MORE,
         &LocationSetter(set_backend),
     ),
     main(c"l402_backend", NGX_CONF_BLOCK, &MainSetter(add_backend)),
@@ -222,8 +223,8 @@ fn set_realm(conf: &mut LocationConf, given: &Given<'_>) -> Result<(), Mistake> 
 }
 
 fn set_backend(conf: &mut LocationConf, given: &Given<'_>) -> Result<(), Mistake> {
-    let name = BACKEND.backend_name(given.value())?.to_owned();
-    set_payee(conf, given, Payee::Backend(name))
+    let names = BACKEND.backend_names(given.args.get(1..).unwrap_or_default())?;
+    set_payee(conf, given, Payee::Backends(names))
 }
 
 fn set_lnurl(conf: &mut LocationConf, given: &Given<'_>) -> Result<(), Mistake> {
@@ -232,8 +233,8 @@ fn set_lnurl(conf: &mut LocationConf, given: &Given<'_>) -> Result<(), Mistake> 
 
 fn set_payee(conf: &mut LocationConf, given: &Given<'_>, payee: Payee) -> Result<(), Mistake> {
     match (&conf.payee, &payee) {
-        (Some(Placed { value: Payee::Backend(_), .. }), Payee::Lnurl(_))
-        | (Some(Placed { value: Payee::Lnurl(_), .. }), Payee::Backend(_)) => Err(Mistake::Line(
+        (Some(Placed { value: Payee::Backends(_), .. }), Payee::Lnurl(_))
+        | (Some(Placed { value: Payee::Lnurl(_), .. }), Payee::Backends(_)) => Err(Mistake::Line(
             "l402_backend and l402_lnurl_addr both say who is paid; expected one of them on each level"
                 .to_owned(),
         )),

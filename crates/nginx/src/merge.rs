@@ -124,7 +124,7 @@ fn make_offer(
     let description = format!("Access to {what}");
     let (backend, lnurl) = match conf.payee.as_ref().map(|payee| &payee.value) {
         None => (DEFAULT_BACKEND.to_owned(), None),
-        Some(Payee::Backend(name)) => (name.clone(), None),
+        Some(Payee::Backends(names)) => (names.clone(), None),
         Some(Payee::Lnurl(address)) => (settings::lnurl_backend_name(address), Some(address.clone())),
     };
     Ok(Some(Offer {

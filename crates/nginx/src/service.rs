@@ -133,9 +133,10 @@ fn prepare(main: &MainConf, prefix: &Path, warn: &dyn Fn(&str)) -> Result<Servic
     let unknown: Vec<String> = offers
         .iter()
         .filter(|offer| !offer.for_locations)
-        .filter_map(|offer| {
-            let complaint = settings::backend_exists(&offer.backend, &config.backends).err()?;
-            Some(format!("{complaint} in {}", offer.backend_place))
+        .flat_map(|offer| {
+            let missing = |name| settings::backend_exists(name, &config.backends).err();
+            let complaints = offer.backend.split(' ').filter_map(missing);
+            complaints.map(|complaint| format!("{complaint} in {}", offer.backend_place)).collect::<Vec<_>>()
         })
         .collect();
     if !unknown.is_empty() {

@@ -164,8 +164,8 @@ pub static BACKEND: Setting = Setting {
     env: None,
     directive: Some(Directive {
         name: "l402_backend",
-        arguments: "name",
-        arity: (1, 1),
+        arguments: "name …",
+        arity: (1, crate::value::MAX_BACKENDS),
         contexts: &[Server, Location],
         block: &[Http],
         variables: false,
@@ -177,7 +177,10 @@ pub static BACKEND: Setting = Setting {
     doc: "In `http`, followed by a block: defines a backend (the keys are below). In `server` and `location`: \
           which backend is paid. The environment variables define the one called `default`; it can be defined \
           by a block instead, but not by both.\n\n\
-          With `l402_agent` the backends are those of that l402d, and `nginx -t` can't check the name.",
+          Several names, at most 8, are an order of preference: where one refuses, can't be reached or does not \
+          answer within 3 s, the next makes the invoice, all within 10 s. One that failed is asked last for 5 s; then \
+          one request tries it first again. A payment to any of them stays good while its name is in the list.\n\n\
+          With `l402_agent` the backends are those of that l402d, and `nginx -t` can't check the names.",
     example: "http {\n    l402_backend main {\n        type     lnd;\n        address  10.0.0.5:10009;\n        \
               macaroon /etc/l402/invoice.macaroon;\n        cert     /etc/l402/tls.cert;\n    }\n\n    \
               server {\n        location /paid {\n            l402 on;\n            \

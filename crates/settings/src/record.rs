@@ -279,6 +279,14 @@ impl Setting {
         value::backend_name(text).ok_or_else(|| self.invalid(text))
     }
 
+    /// The arguments of `l402_backend` in a location: names, separated by a space in what is returned.
+    pub fn backend_names<T: AsRef<[u8]>>(&self, args: &[T]) -> Result<String, Complaint> {
+        value::backend_names(args).ok_or_else(|| {
+            let words: Vec<&[u8]> = args.iter().map(AsRef::as_ref).collect();
+            self.invalid(&words.join(&b' '))
+        })
+    }
+
     /// A Lightning address, in its one form.
     pub fn lightning_address(&self, text: &[u8]) -> Result<String, Complaint> {
         let address = std::str::from_utf8(text).ok().and_then(value::lightning_address);

@@ -246,7 +246,8 @@ fn syntax(directive: &Directive) -> String {
     format!(
         "`{} {} {{ … }}` in {}, {line} elsewhere",
         directive.name,
-        directive.arguments,
+        // A block has one name.
+        directive.arguments.trim_end_matches(" …"),
         words(directive.block)
     )
 }

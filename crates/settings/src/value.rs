@@ -26,6 +26,8 @@ pub const MAX_REALM: usize = 128;
 
 /// Bytes of a backend's name.
 pub const MAX_BACKEND_NAME: usize = 64;
+/// How many backends one location may name: a first one and those that stand in for it.
+pub const MAX_BACKENDS: u8 = 8;
 
 /// A boolean word: `on off true false 1 0 yes no`, in any case.
 pub fn flag(text: &[u8]) -> Option<bool> {
@@ -133,6 +135,13 @@ pub fn backend_name(text: &[u8]) -> Option<&str> {
     let fits = (1..=MAX_BACKEND_NAME).contains(&text.len())
         && text.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
     fits.then(|| std::str::from_utf8(text).ok()).flatten()
+}
+
+/// Names of backends, each once and at most [`MAX_BACKENDS`], in order of preference → the same, separated by a space.
+pub fn backend_names<T: AsRef<[u8]>>(args: &[T]) -> Option<String> {
+    let names: Vec<&str> = args.iter().map(|name| backend_name(name.as_ref())).collect::<Option<_>>()?;
+    let again = (1..names.len()).any(|at| names[..at].contains(&names[at]));
+    ((1..=usize::from(MAX_BACKENDS)).contains(&names.len()) && !again).then(|| names.join(" "))
 }
 
 /// `unix:/path` → the path, absolute and at most [`MAX_SOCKET_PATH`] bytes.

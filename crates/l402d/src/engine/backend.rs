@@ -8,9 +8,12 @@ use std::{
 use l402::PaymentHash;
 use lightning::{Lightning, LightningError};
 use store::{Settled, Store};
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::Instant};
 
-use super::{Failure, calls::Calls, health::Health, issued::Issued, lookup::Slots, pool::Pool, unix_now};
+use super::{
+    Failure, calls::Calls, health::Health, issued::Issued, lookup::Slots, payees::Circuit, pool::Pool,
+    unix_now,
+};
 
 pub(super) struct Backend {
     pub(super) name: String,
@@ -23,6 +26,7 @@ pub(super) struct Backend {
     stirred: Notify,
     calls: Calls,
     health: Health,
+    pub(super) circuit: Circuit,
 }
 
 impl Backend {
@@ -37,6 +41,7 @@ impl Backend {
             stirred: Notify::new(),
             calls: Calls::new(),
             health: Health::default(),
+            circuit: Circuit::default(),
         }
     }
 
@@ -61,6 +66,9 @@ impl Backend {
     async fn noted<T>(&self, call: impl Future<Output = Result<T, LightningError>>) -> Result<T, Failure> {
         let result = call.await;
         self.health.note(&self.name, &result);
+        if let Err(LightningError::Unavailable { .. } | LightningError::TimedOut) = &result {
+            self.circuit.failed(Instant::now());
+        }
         result.map_err(Failure::from)
     }
 

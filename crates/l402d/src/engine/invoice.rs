@@ -33,46 +33,56 @@ impl Ready {
 }
 
 impl Engine {
-    /// An invoice that says what is `wanted`, which can be paid for [`INVOICE_EXPIRY_S`] or longer.
+    /// An invoice that says what is `wanted`, which can be paid for [`INVOICE_EXPIRY_S`] or longer. `backends` are the names
+    /// of one or several, separated by a space: the next one is asked where one fails.
     ///
     /// # Errors
     /// [`Failure`]: the wallet's, or too much is asked at once.
-    pub async fn invoice(&self, backend: &str, wanted: Wanted) -> Result<Ready, Failure> {
-        if let Some(ready) = self.ready_invoice(backend, &wanted) {
-            return Ok(ready);
+    pub async fn invoice(&self, backends: &str, wanted: Wanted) -> Result<Ready, Failure> {
+        match self.ready_invoice(backends, &wanted) {
+            Some(ready) => Ok(ready),
+            None => self.invoice_of_any(backends, wanted).await,
         }
-        let backend = self.backend(backend)?;
+    }
+
+    /// The same where it takes no wallet: there is one ready.
+    pub fn ready_invoice(&self, backends: &str, wanted: &Wanted) -> Option<Ready> {
+        self.ready_of_first(backends, wanted)
+    }
+}
+
+impl Backend {
+    /// Makes an invoice for a client.
+    pub(super) async fn invoice(self: &Arc<Self>, wanted: Wanted) -> Result<Ready, Failure> {
         let ask = InvoiceRequest {
             amount: Msat(wanted.amount_msat),
             description: wanted.description.clone(),
             expiry_s: INVOICE_EXPIRY_S,
         };
-        let made = Ready::new(backend.call(backend.lightning.create(&ask)).await?)?;
-        if !backend.issue(&made, wanted.amount_msat) {
-            return Err(backend.returned_twice(made.payment_hash));
+        let made = Ready::new(self.call(self.lightning.create(&ask)).await?)?;
+        if !self.issue(&made, wanted.amount_msat) {
+            return Err(self.returned_twice(made.payment_hash));
         }
-        backend.stir(|pool| pool.handed_out(wanted, Instant::now()));
+        self.circuit.works();
+        self.stir(|pool| pool.handed_out(wanted, Instant::now()));
         Ok(made)
     }
 
-    /// The same where it takes no wallet: there is one ready.
-    pub fn ready_invoice(&self, backend: &str, wanted: &Wanted) -> Option<Ready> {
-        let backend = self.backends.get(backend)?;
+    /// An invoice that is ready.
+    pub(super) fn ready(self: &Arc<Self>, wanted: &Wanted) -> Option<Ready> {
         loop {
-            let ready = backend.stir(|pool| pool.take(wanted, Instant::now(), unix_now()))?;
-            if backend.issue(&ready, wanted.amount_msat) {
+            let ready = self.stir(|pool| pool.take(wanted, Instant::now(), unix_now()))?;
+            if self.issue(&ready, wanted.amount_msat) {
                 return Some(ready);
             }
             tracing::error!(
-                backend = backend.name,
-                reason = backend.returned_twice(ready.payment_hash).reason,
+                backend = self.name,
+                reason = self.returned_twice(ready.payment_hash).reason,
                 "an invoice that was made ahead is thrown away"
             );
         }
     }
-}
 
-impl Backend {
     /// Remembers an invoice that goes to a client; `false` if one did already.
     fn issue(self: &Arc<Self>, ready: &Ready, amount_msat: u64) -> bool {
         self.issued().add(ready.payment_hash, ready.bolt11.clone(), ready.expires_at, amount_msat, unix_now())

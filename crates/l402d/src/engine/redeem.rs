@@ -11,7 +11,7 @@ use super::{Draw, Engine, Failure, lookup::Verdict, unix_now};
 pub struct Redemption {
     /// Unique to this redemption; a resend repeats it.
     pub request: RequestId,
-    /// The backend that was paid.
+    /// The names of the backends one of which was paid, separated by a space.
     pub backend: String,
     /// The payment.
     pub payment_hash: PaymentHash,
@@ -58,7 +58,7 @@ impl Engine {
                 return Err(Failure::internal("a preimage was sent that is not of the payment hash"));
             }
             Proof::Preimage(preimage) => proved = Some(*preimage.expose()),
-            Proof::LookUp => match self.backend(&backend)?.verdict(payment_hash).await? {
+            Proof::LookUp => match self.verdict_of_any(&backend, payment_hash).await? {
                 Verdict::Paid => {}
                 Verdict::Unsettled { bolt11, expires_at } => {
                     return Ok(Redeemed::Unsettled { bolt11, expires_at });
@@ -82,7 +82,10 @@ impl Engine {
 
     /// Lets other hosts know that it is settled, as the preimage shows, unless they do. Nobody waits for it.
     fn note_settled(&self, backend: &str, payment_hash: PaymentHash, preimage: [u8; 32]) {
-        let Some(backend) = self.backends.get(backend).filter(|_| self.store.is_shared()) else { return };
+        if !self.store.is_shared() {
+            return;
+        }
+        let Some(backend) = self.maker(backend, &payment_hash) else { return };
         let received_msat = {
             let mut issued = backend.issued();
             if issued.is_settled(&payment_hash) {

@@ -222,6 +222,7 @@ impl Turn {
             expiry_s: AHEAD_EXPIRY_S,
         };
         let made = self.backend.call_behind(self.backend.lightning.create(&ask)).await?;
+        self.backend.circuit.works();
         let invoice = Ready::new(made)?;
         let hash = invoice.payment_hash;
         let known = self.backend.issued().contains(&hash);
