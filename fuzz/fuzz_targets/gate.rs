@@ -99,7 +99,7 @@ impl Case {
         let (authorization, metadata_macaroon) =
             if self.metadata { (None, Some(header)) } else { (Some(header), None) };
         let method = if self.head { "HEAD" } else { "GET" };
-        let request = Request { method, path: PATH, authorization, metadata_macaroon };
+        let request = Request { method, path: PATH, authorization, metadata_macaroon, ecash: None };
         Gate::start(&self.policy(), &request, &self.keys, self.now)
     }
 }
@@ -276,6 +276,7 @@ fn contains(bytes: &[u8], wanted: &[u8]) -> bool {
 fn asked(question: &Question, case: &Case, tokens: &[Token], template: &[u8]) {
     match question {
         Question::Invoice { amount_msat, .. } => assert_eq!(*amount_msat, case.price),
+        Question::Ecash { .. } => panic!("asked about ecash that was not sent"),
         Question::Redeem { payment_hash, token_id, proof, limit, .. } => {
             let token = token_of(payment_hash, token_id, case, tokens, template);
             assert_eq!(*limit, token.limit());
@@ -349,8 +350,14 @@ fn answer(letter: u8) -> Answer {
     let bolt11 = "lnbcrt100n1qqq".to_owned();
     let (payment_hash, nonce, expires_at) = (sold().payment_hash(), [6; 28], MINTED_AT + 600);
     match letter {
-        b'i' => Answer::Invoice { payment_hash, bolt11, nonce, expires_at },
-        b'j' => Answer::Invoice { payment_hash, bolt11: "ln\", x=\"\r\n".to_owned(), nonce, expires_at },
+        b'i' => Answer::Invoice { payment_hash, bolt11, nonce, expires_at, ecash: "creqApQ".to_owned() },
+        b'j' => Answer::Invoice {
+            payment_hash,
+            bolt11: "ln\", x=\"\r\n".to_owned(),
+            nonce,
+            expires_at,
+            ecash: String::new(),
+        },
         b'g' => Answer::Granted { remaining: Some(0) },
         b'G' => Answer::Granted { remaining: None },
         b'n' => Answer::Unsettled { bolt11, expires_at },

@@ -46,7 +46,7 @@ fn policy() -> Policy<'static> {
 
 fn request(authorization: Option<&str>) -> Request<'_> {
     let authorization = authorization.map(str::as_bytes);
-    Request { method: "GET", path: b"/paid/1k", authorization, metadata_macaroon: None }
+    Request { method: "GET", path: b"/paid/1k", authorization, metadata_macaroon: None, ecash: None }
 }
 
 fn credential(keys: &KeyRing, number: u64) -> String {
@@ -86,6 +86,7 @@ fn challenge(keys: &KeyRing, times: usize) {
             bolt11: bolt11.clone(),
             nonce: [9; 28],
             expires_at: NOW + 600,
+            ecash: String::new(),
         };
         black_box(gate.resume(answer, keys, NOW));
     }

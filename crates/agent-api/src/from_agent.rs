@@ -1,6 +1,6 @@
 //! What l402d sends to a front end.
 use crate::wire::{self, Opened, Reader, frame, put_option_u32, put_str};
-use crate::{FrameError, MAX_INVOICE, MAX_KEYS, MAX_TEXT, Secret32};
+use crate::{FrameError, MAX_INVOICE, MAX_KEYS, MAX_REQUEST, MAX_TEXT, Secret32};
 
 const WELCOME: u8 = 0x81;
 const INVOICE: u8 = 0x82;
@@ -10,6 +10,9 @@ const USED_UP: u8 = 0x85;
 const DEAD: u8 = 0x86;
 const CANNOT_LOOK_UP: u8 = 0x87;
 const FAILED: u8 = 0x88;
+const PAID: u8 = 0x89;
+const ECASH_REFUSED: u8 = 0x8a;
+const NO_ECASH: u8 = 0x8b;
 
 const FAULT_REFUSED: u8 = 1;
 const FAULT_UNAVAILABLE: u8 = 2;
@@ -40,6 +43,8 @@ pub enum FromAgent {
         nonce: [u8; 28],
         /// When the invoice expires, in Unix seconds.
         expires_at: u64,
+        /// The request for the same price in ecash (NUT-18); empty where none is taken, cut to [`MAX_REQUEST`] bytes.
+        ecash: String,
     },
     /// Settled, and a unit was drawn if there was a limit.
     Granted {
@@ -69,6 +74,31 @@ pub enum FromAgent {
     },
     /// This backend offers no way to look a settlement up: the client must present a preimage.
     CannotLookUp {
+        /// The request's id.
+        id: u64,
+    },
+    /// The ecash is a payment; nothing is drawn from it yet.
+    Paid {
+        /// The request's id.
+        id: u64,
+        /// What the payment goes by from now on.
+        payment_hash: [u8; 32],
+        /// Its preimage, as if it had been paid by Lightning.
+        preimage: Secret32,
+        /// 28 random bytes for the token's id.
+        nonce: [u8; 28],
+        /// When it was paid, in Unix seconds.
+        paid_at: u64,
+    },
+    /// The ecash is no payment, by the client's fault.
+    EcashRefused {
+        /// The request's id.
+        id: u64,
+        /// Why, for the client; holds nothing of the token's, cut to [`MAX_TEXT`] bytes.
+        reason: String,
+    },
+    /// l402d takes no ecash.
+    NoEcash {
         /// The request's id.
         id: u64,
     },
@@ -110,11 +140,14 @@ impl FromAgent {
             | Self::UsedUp { id }
             | Self::Dead { id }
             | Self::CannotLookUp { id }
+            | Self::Paid { id, .. }
+            | Self::EcashRefused { id, .. }
+            | Self::NoEcash { id }
             | Self::Failed { id, .. } => *id,
         }
     }
 
-    /// Appends this frame to `out`. `out` then holds root keys if the frame does.
+    /// Appends this frame to `out`. `out` then holds root keys or a preimage if the frame does.
     ///
     /// An invoice longer than [`MAX_INVOICE`] is sent as `Failed`: cut, it would be worthless.
     pub fn encode(&self, out: &mut Vec<u8>) {
@@ -135,12 +168,13 @@ impl FromAgent {
                 out.push(keys.len() as u8);
                 keys.iter().for_each(|key| out.extend_from_slice(key.expose()));
             }),
-            Self::Invoice { id, payment_hash, bolt11, nonce, expires_at } => {
+            Self::Invoice { id, payment_hash, bolt11, nonce, expires_at, ecash } => {
                 frame(out, INVOICE, *id, |out| {
                     out.extend_from_slice(payment_hash);
                     put_str(out, bolt11, MAX_INVOICE);
                     out.extend_from_slice(nonce);
                     out.extend_from_slice(&expires_at.to_le_bytes());
+                    put_str(out, ecash, MAX_REQUEST);
                 });
             }
             Self::Granted { id, remaining } => {
@@ -153,6 +187,16 @@ impl FromAgent {
             Self::UsedUp { id } => frame(out, USED_UP, *id, |_| {}),
             Self::Dead { id } => frame(out, DEAD, *id, |_| {}),
             Self::CannotLookUp { id } => frame(out, CANNOT_LOOK_UP, *id, |_| {}),
+            Self::Paid { id, payment_hash, preimage, nonce, paid_at } => frame(out, PAID, *id, |out| {
+                out.extend_from_slice(payment_hash);
+                out.extend_from_slice(preimage.expose());
+                out.extend_from_slice(nonce);
+                out.extend_from_slice(&paid_at.to_le_bytes());
+            }),
+            Self::EcashRefused { id, reason } => {
+                frame(out, ECASH_REFUSED, *id, |out| put_str(out, reason, MAX_TEXT));
+            }
+            Self::NoEcash { id } => frame(out, NO_ECASH, *id, |_| {}),
             Self::Failed { id, fault, reason } => put_failed(out, *id, *fault, reason),
         }
     }
@@ -176,6 +220,7 @@ impl FromAgent {
                 bolt11: body.string("invoice", MAX_INVOICE)?,
                 nonce: body.array()?,
                 expires_at: body.u64()?,
+                ecash: body.string("ecash", MAX_REQUEST)?,
             },
             GRANTED => Self::Granted { id, remaining: body.option_u32("remaining")? },
             UNSETTLED => {
@@ -184,6 +229,15 @@ impl FromAgent {
             USED_UP => Self::UsedUp { id },
             DEAD => Self::Dead { id },
             CANNOT_LOOK_UP => Self::CannotLookUp { id },
+            PAID => Self::Paid {
+                id,
+                payment_hash: body.array()?,
+                preimage: Secret32::new(body.array()?),
+                nonce: body.array()?,
+                paid_at: body.u64()?,
+            },
+            ECASH_REFUSED => Self::EcashRefused { id, reason: body.string("reason", MAX_TEXT)? },
+            NO_ECASH => Self::NoEcash { id },
             FAILED => {
                 Self::Failed { id, fault: read_fault(&mut body)?, reason: body.string("reason", MAX_TEXT)? }
             }

@@ -25,7 +25,7 @@ pub mod coprocess;
 
 pub use error::FrameError;
 pub use from_agent::{Fault, FromAgent};
-pub use secret::Secret32;
+pub use secret::{Secret32, SecretText};
 pub use to_agent::{Proof, ToAgent};
 
 /// The version both ends speak. It changes with any change of a frame's layout or meaning.
@@ -33,7 +33,7 @@ pub const PROTOCOL: u16 = 2;
 
 /// Upper bound, in bytes, of what follows a frame's length field.
 ///
-/// The largest frame is an invoice of [`MAX_INVOICE`] bytes; the rest is room to grow.
+/// The largest frame holds ecash of [`MAX_ECASH`] bytes; the rest is room to grow.
 pub const MAX_FRAME: usize = 64 * 1024;
 
 /// Bytes a reader needs before [`ToAgent::decode`] can tell a frame's length.
@@ -50,6 +50,15 @@ pub const MAX_TEXT: usize = 1024;
 /// Upper bound of a BOLT11 invoice, in bytes: several times what nodes write, and a value that still
 /// fits a response header.
 pub const MAX_INVOICE: usize = 8 * 1024;
+
+/// Upper bound of a Cashu token, in bytes: more than nginx takes in a header unless it is told to.
+pub const MAX_ECASH: usize = 48 * 1024;
+
+/// Upper bound of what names a sale, in bytes: the caveats of a token, which is never longer than 4 KiB.
+pub const MAX_TERMS: usize = 4 * 1024;
+
+/// Upper bound of an ecash payment request, in bytes; a longer one names too many mints to fit a header.
+pub const MAX_REQUEST: usize = 4 * 1024;
 
 /// Upper bound of the keys in a `Welcome`: one that signs and those that still verify.
 pub const MAX_KEYS: usize = 32;

@@ -1,4 +1,4 @@
-//! 32 bytes that no log may show: a preimage or a root key.
+//! What no log may show: 32 bytes (a preimage, a root key) or a text (ecash).
 use std::fmt;
 use std::ops::Deref;
 use zeroize::Zeroize;
@@ -42,6 +42,34 @@ impl fmt::Debug for Secret32 {
 }
 
 impl Drop for Secret32 {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+/// A secret text: `Debug` shows none of it and it is wiped when dropped. `==` is for tests.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SecretText(String);
+
+impl SecretText {
+    /// Takes the text; the caller's copy, if it keeps one, is the caller's to wipe.
+    pub const fn new(text: String) -> Self {
+        Self(text)
+    }
+
+    /// The text, for the one who needs it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for SecretText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+impl Drop for SecretText {
     fn drop(&mut self) {
         self.0.zeroize();
     }

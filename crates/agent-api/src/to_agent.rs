@@ -1,11 +1,12 @@
 //! What a front end sends to l402d.
 use crate::wire::{self, Opened, frame, put_option_u32, put_str};
-use crate::{FrameError, MAX_NAME, MAX_TEXT, Secret32};
+use crate::{FrameError, MAX_ECASH, MAX_NAME, MAX_TERMS, MAX_TEXT, Secret32, SecretText};
 
 const HELLO: u8 = 0x01;
 const INVOICE: u8 = 0x02;
 const REDEEM: u8 = 0x03;
 const CANCEL: u8 = 0x04;
+const ECASH: u8 = 0x05;
 
 const PROOF_LOOK_UP: u8 = 0;
 const PROOF_PREIMAGE: u8 = 1;
@@ -47,6 +48,18 @@ pub enum ToAgent {
         /// How many requests one payment buys; `None`: any number, so that nothing is drawn.
         limit: Option<u32>,
     },
+    /// Asks to take ecash. Answered by `Paid`, `EcashRefused`, `NoEcash` or `Failed`. The same ecash for the same
+    /// terms is one payment however often it is asked for, so a resend draws nothing twice.
+    Ecash {
+        /// Pairs the answer with this request.
+        id: u64,
+        /// The price in millisatoshi.
+        amount_msat: u64,
+        /// What is bought, in words that differ wherever two sales do; at most [`MAX_TERMS`] bytes.
+        terms: String,
+        /// The Cashu token as the client sent it; at most [`MAX_ECASH`] bytes.
+        token: SecretText,
+    },
     /// The client has left: stop working on request `id`, and give back what it drew. Has no answer.
     Cancel {
         /// The `id` of the request.
@@ -68,11 +81,14 @@ impl ToAgent {
     pub fn id(&self) -> u64 {
         match self {
             Self::Hello { .. } => 0,
-            Self::Invoice { id, .. } | Self::Redeem { id, .. } | Self::Cancel { id } => *id,
+            Self::Invoice { id, .. }
+            | Self::Redeem { id, .. }
+            | Self::Ecash { id, .. }
+            | Self::Cancel { id } => *id,
         }
     }
 
-    /// Appends this frame to `out`. `out` then holds a preimage if the frame does.
+    /// Appends this frame to `out`. `out` then holds a preimage or ecash if the frame does.
     pub fn encode(&self, out: &mut Vec<u8>) {
         match self {
             Self::Hello { protocol, pid } => frame(out, HELLO, 0, |out| {
@@ -99,6 +115,11 @@ impl ToAgent {
                     put_option_u32(out, *limit);
                 });
             }
+            Self::Ecash { id, amount_msat, terms, token } => frame(out, ECASH, *id, |out| {
+                out.extend_from_slice(&amount_msat.to_le_bytes());
+                put_str(out, terms, MAX_TERMS);
+                put_str(out, token.expose(), MAX_ECASH);
+            }),
             Self::Cancel { id } => frame(out, CANCEL, *id, |_| {}),
         }
     }
@@ -129,6 +150,12 @@ impl ToAgent {
                     _ => return Err(FrameError::BadField("proof")),
                 },
                 limit: body.option_u32("limit")?,
+            },
+            ECASH => Self::Ecash {
+                id,
+                amount_msat: body.u64()?,
+                terms: body.string("terms", MAX_TERMS)?,
+                token: SecretText::new(body.string("token", MAX_ECASH)?),
             },
             CANCEL => Self::Cancel { id },
             other => return Err(FrameError::UnknownKind(other)),

@@ -2,7 +2,7 @@
 //! must come with another `PROTOCOL`.
 #![allow(clippy::unwrap_used)]
 
-use agent_api::{Fault, FromAgent, PROTOCOL, Proof, Secret32, ToAgent};
+use agent_api::{Fault, FromAgent, PROTOCOL, Proof, Secret32, SecretText, ToAgent};
 use std::path::Path;
 
 const REQUEST: [u8; 16] = [0x77; 16];
@@ -37,6 +37,15 @@ fn to_agent() -> Vec<(&'static str, ToAgent)> {
         ("ask-invoice", ToAgent::Invoice { id: 7, backend, amount_msat: 10_000, description }),
         ("redeem-preimage", redeem(8, Proof::Preimage(Secret32::new([0xaa; 32])), Some(3))),
         ("redeem-look-up", redeem(9, Proof::LookUp, None)),
+        (
+            "ask-ecash",
+            ToAgent::Ecash {
+                id: 14,
+                amount_msat: 10_000,
+                terms: "path=/paid".into(),
+                token: SecretText::new("cashuBo2F0".into()),
+            },
+        ),
         ("cancel", ToAgent::Cancel { id: u64::MAX }),
     ]
 }
@@ -51,6 +60,14 @@ fn from_agent() -> Vec<(&'static str, FromAgent)> {
         bolt11: bolt11(),
         nonce: [0x11; 28],
         expires_at: EXPIRES_AT,
+        ecash: "creqApaQx".into(),
+    };
+    let paid = FromAgent::Paid {
+        id: 14,
+        payment_hash: hash(),
+        preimage: Secret32::new([0xaa; 32]),
+        nonce: [0x11; 28],
+        paid_at: EXPIRES_AT,
     };
     vec![
         ("welcome", FromAgent::Welcome { protocol: PROTOCOL, instance: REQUEST, keys }),
@@ -61,6 +78,12 @@ fn from_agent() -> Vec<(&'static str, FromAgent)> {
         ("used-up", FromAgent::UsedUp { id: 10 }),
         ("dead", FromAgent::Dead { id: 11 }),
         ("cannot-look-up", FromAgent::CannotLookUp { id: 12 }),
+        ("paid", paid),
+        (
+            "ecash-refused",
+            FromAgent::EcashRefused { id: 14, reason: "the ecash has been spent already".into() },
+        ),
+        ("no-ecash", FromAgent::NoEcash { id: 14 }),
         ("failed-refused", failed(Fault::Refused, "no route")),
         ("failed-unavailable", failed(Fault::Unavailable { retry_after_s: 5 }, "connection refused")),
         ("failed-timed-out", failed(Fault::TimedOut, "")),

@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used)]
 
 use agent_api::{
-    Fault, FrameError, FromAgent, LENGTH_BYTES, MAX_FRAME, MAX_INVOICE, MAX_KEYS, MAX_NAME, MAX_TEXT,
-    PROTOCOL, Proof, Secret32, ToAgent,
+    Fault, FrameError, FromAgent, LENGTH_BYTES, MAX_ECASH, MAX_FRAME, MAX_INVOICE, MAX_KEYS, MAX_NAME,
+    MAX_REQUEST, MAX_TERMS, MAX_TEXT, PROTOCOL, Proof, Secret32, SecretText, ToAgent,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -30,6 +30,11 @@ fn to_agent() -> impl Strategy<Value = ToAgent> {
             .prop_map(|(id, request, backend, payment_hash, proof, limit)| {
                 ToAgent::Redeem { id, request, backend, payment_hash, proof, limit }
             }),
+        (any::<u64>(), any::<u64>(), text(MAX_TERMS), text(MAX_ECASH)).prop_map(
+            |(id, amount_msat, terms, token)| {
+                ToAgent::Ecash { id, amount_msat, terms, token: SecretText::new(token) }
+            }
+        ),
         any::<u64>().prop_map(|id| ToAgent::Cancel { id }),
     ]
 }
@@ -47,11 +52,24 @@ fn from_agent() -> impl Strategy<Value = FromAgent> {
             instance,
             keys
         }),
-        (any::<u64>(), any::<[u8; 32]>(), text(MAX_INVOICE), any::<[u8; 28]>(), any::<u64>()).prop_map(
-            |(id, payment_hash, bolt11, nonce, expires_at)| {
-                FromAgent::Invoice { id, payment_hash, bolt11, nonce, expires_at }
+        (
+            any::<u64>(),
+            any::<[u8; 32]>(),
+            text(MAX_INVOICE),
+            any::<[u8; 28]>(),
+            any::<u64>(),
+            text(MAX_REQUEST)
+        )
+            .prop_map(|(id, payment_hash, bolt11, nonce, expires_at, ecash)| {
+                FromAgent::Invoice { id, payment_hash, bolt11, nonce, expires_at, ecash }
+            }),
+        (any::<u64>(), any::<[u8; 32]>(), secret(), any::<[u8; 28]>(), any::<u64>()).prop_map(
+            |(id, payment_hash, preimage, nonce, paid_at)| {
+                FromAgent::Paid { id, payment_hash, preimage, nonce, paid_at }
             }
         ),
+        (any::<u64>(), text(MAX_TEXT)).prop_map(|(id, reason)| FromAgent::EcashRefused { id, reason }),
+        any::<u64>().prop_map(|id| FromAgent::NoEcash { id }),
         (any::<u64>(), any::<Option<u32>>()).prop_map(|(id, remaining)| FromAgent::Granted { id, remaining }),
         (any::<u64>(), text(MAX_INVOICE), any::<u64>())
             .prop_map(|(id, bolt11, expires_at)| FromAgent::Unsettled { id, bolt11, expires_at }),

@@ -65,7 +65,7 @@ pub struct Paid {
     pub payment_hash: [u8; 32],
     /// Known to nobody but us and, with the token, the payer.
     pub preimage: Zeroizing<[u8; 32]>,
-    /// When it was offered first, in Unix seconds.
+    /// When it was paid, in Unix seconds.
     pub at: u64,
 }
 

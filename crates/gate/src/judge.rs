@@ -41,6 +41,7 @@ impl Verified {
             token_id: self.identifier.token_id,
             amount_msat: sale.price.0,
             remaining: None,
+            issued: None,
         }
     }
 }

@@ -5,10 +5,11 @@
 //! and whatever goes wrong ends in an answer that isn't a 2xx.
 //!
 //! Read in this order: `policy.rs` (what comes in), `step.rs` (what goes out and back), `machine.rs` (the steps),
-//! `judge.rs` (one credential against one sale), `memory.rs` (those verified before), `response.rs` (every answer
-//! that is ever given).
+//! `judge.rs` (one credential against one sale), `memory.rs` (those verified before), `ecash.rs` (a
+//! payment in the request itself), `response.rs` (every answer that is ever given).
 #![forbid(unsafe_code)]
 
+mod ecash;
 mod judge;
 mod machine;
 mod memory;
@@ -21,4 +22,4 @@ pub use machine::Gate;
 pub use memory::Memory;
 pub use policy::{Policy, Realm, Request};
 pub use response::{Outcome, Response};
-pub use step::{Answer, Failure, Grant, Proof, Question, Step};
+pub use step::{Answer, Ecash, Failure, Grant, Issued, Proof, Question, Step};

@@ -4,16 +4,14 @@ use std::collections::VecDeque;
 
 use l402::credential::{self, Found};
 use l402::macaroon::MAX_BYTES;
-use l402::{Credential, Identifier, KeyRing, Macaroon, TokenId};
+use l402::{Credential, Identifier, KeyRing, Macaroon, TokenId, Uses};
 
+use crate::ecash::{self, LOCATION, Payment};
 use crate::judge::{Redeemable, Refusal, Stale, Verdict, Verified, judge};
 use crate::memory::Memory;
 use crate::policy::{OwnedSale, Policy, Request, Sale};
 use crate::response::{Asked, End, Response, respond};
-use crate::step::{Answer, Failure, Grant, Question, Step};
-
-/// What a minted macaroon names as its location. Not signed, of no meaning; Aperture's says `lsat`.
-const LOCATION: &str = "l402";
+use crate::step::{Answer, Ecash, Failure, Grant, Question, Step};
 
 /// One request on its way to a grant or an answer. Owns all it needs while suspended; one that has come to its end at
 /// once holds nothing.
@@ -34,12 +32,17 @@ enum Waiting {
     Nothing,
     Invoice,
     Redeem(Box<Redeemable>),
+    Ecash(Ecash),
+    /// What the ecash of this request has bought.
+    Draw(Box<Redeemable>),
 }
 
 /// The credentials that are left, and what those before came to.
 #[derive(Debug, Default)]
 struct Course {
     candidates: VecDeque<Credential>,
+    /// Comes after all credentials: who has a good token keeps the ecash.
+    ecash: Option<Result<Ecash, &'static str>>,
     seen: Seen,
 }
 
@@ -109,6 +112,7 @@ impl Gate {
         let mut course = Course::default();
         let from_authorization = course.take_in(request.authorization.map(credential::parse));
         let from_metadata = course.take_in(request.metadata_macaroon.map(credential::parse_metadata));
+        course.ecash = ecash::find(request);
         match course.next(&sale, keys, now) {
             Next::Grant(grant, verified) => {
                 // The grant is by the header as a whole only if the one token in it gave it, and none beside it.
@@ -135,6 +139,8 @@ impl Gate {
             Waiting::Nothing => failed(Failure::Internal),
             Waiting::Invoice => suspended.challenge(answer, keys, now),
             Waiting::Redeem(token) => suspended.redeemed(*token, answer, keys, now),
+            Waiting::Ecash(_) => suspended.taken(answer, keys, now),
+            Waiting::Draw(token) => suspended.drawn(&token, answer),
         }
     }
 }
@@ -163,6 +169,14 @@ impl Course {
                 // l402d has just failed: asking again would only double the wait.
                 Verdict::Redeem(_) if self.seen.failure.is_some() => {}
                 Verdict::Redeem(token) => return Next::Ask(Waiting::Redeem(token)),
+            }
+        }
+        if self.seen.failure.is_none() {
+            match self.ecash.take() {
+                None => {}
+                Some(Ok(token)) if ecash::can_buy(sale) => return Next::Ask(Waiting::Ecash(token)),
+                Some(Ok(_)) => return Next::Respond(respond(End::Failed(Failure::Internal))),
+                Some(Err(reason)) => return Next::Respond(respond(End::EcashRefused(reason))),
             }
         }
         match &self.seen {
@@ -195,6 +209,55 @@ impl Suspended {
         }
     }
 
+    /// The answer to [`Question::Ecash`].
+    fn taken(&mut self, answer: Answer, keys: &KeyRing, now: u64) -> Step {
+        let sale = self.sale.borrow();
+        match answer {
+            // One request has no end: whoever paid and got no answer gets it later. More than one end as their token does.
+            Answer::Paid { paid_at, .. } if sale.uses() != Uses::Limited(1) && sale.is_over(paid_at, now) => {
+                ecash_refused(ecash::SPENT)
+            }
+            Answer::Paid { payment_hash, preimage, nonce, paid_at } => {
+                let payment = Payment { payment_hash, preimage, nonce, paid_at };
+                match payment.credential(&sale, keys) {
+                    Ok(token) if token.limit.is_none() => self.let_through(&token, None),
+                    Ok(token) => {
+                        let waiting = Waiting::Draw(Box::new(token));
+                        let question = question(&waiting, &sale);
+                        self.waiting = waiting;
+                        Step::Ask(question)
+                    }
+                    Err(failure) => failed(failure),
+                }
+            }
+            Answer::EcashRefused(reason) => ecash_refused(&reason),
+            // As if it had not been sent.
+            Answer::NoEcash => self.advance(keys, now),
+            Answer::Failed(failure) => Step::Respond(respond(End::EcashFailed(failure))),
+            _ => failed(Failure::Internal),
+        }
+    }
+
+    /// The answer to the draw from what the ecash bought.
+    fn drawn(&self, token: &Redeemable, answer: Answer) -> Step {
+        match answer {
+            Answer::Granted { remaining } => self.let_through(token, remaining),
+            Answer::UsedUp => ecash_refused(ecash::SPENT),
+            Answer::Failed(failure) => Step::Respond(respond(End::EcashFailed(failure))),
+            _ => failed(Failure::Internal),
+        }
+    }
+
+    fn let_through(&self, token: &Redeemable, remaining: Option<u32>) -> Step {
+        Step::Grant(Grant {
+            payment_hash: token.identifier.payment_hash,
+            token_id: token.identifier.token_id,
+            amount_msat: self.sale.borrow().price.0,
+            remaining,
+            issued: ecash::issued(token),
+        })
+    }
+
     /// The answer to [`Question::Redeem`].
     fn redeemed(&mut self, token: Redeemable, answer: Answer, keys: &KeyRing, now: u64) -> Step {
         let seen = &mut self.course.seen;
@@ -205,6 +268,7 @@ impl Suspended {
                     token_id: token.identifier.token_id,
                     amount_msat: self.sale.borrow().price.0,
                     remaining,
+                    issued: None,
                 });
             }
             Answer::Unsettled { bolt11, expires_at } if is_invoice(&bolt11) => {
@@ -215,16 +279,20 @@ impl Suspended {
             Answer::Dead => seen.stale = seen.stale.or(Some(Stale::InvoiceGone)),
             Answer::CannotLookUp => seen.refuse(Refusal::CannotLookUp),
             Answer::Failed(failure) => seen.failure = Some(failure),
-            Answer::Unsettled { .. } | Answer::Invoice { .. } => return failed(Failure::Internal),
+            Answer::Unsettled { .. }
+            | Answer::Invoice { .. }
+            | Answer::Paid { .. }
+            | Answer::EcashRefused(_)
+            | Answer::NoEcash => return failed(Failure::Internal),
         }
         self.advance(keys, now)
     }
 
     /// The answer to [`Question::Invoice`].
     fn challenge(&self, answer: Answer, keys: &KeyRing, now: u64) -> Step {
-        let (payment_hash, bolt11, nonce, expires_at) = match answer {
-            Answer::Invoice { payment_hash, bolt11, nonce, expires_at } if is_invoice(&bolt11) => {
-                (payment_hash, bolt11, nonce, expires_at)
+        let (payment_hash, bolt11, nonce, expires_at, ecash) = match answer {
+            Answer::Invoice { payment_hash, bolt11, nonce, expires_at, ecash } if is_invoice(&bolt11) => {
+                (payment_hash, bolt11, nonce, expires_at, ecash)
             }
             Answer::Failed(failure) => return failed(failure),
             Answer::Invoice { .. }
@@ -232,6 +300,9 @@ impl Suspended {
             | Answer::Unsettled { .. }
             | Answer::UsedUp
             | Answer::Dead
+            | Answer::Paid { .. }
+            | Answer::EcashRefused(_)
+            | Answer::NoEcash
             | Answer::CannotLookUp => return failed(Failure::Internal),
         };
         let Some(key) = keys.signing() else { return failed(Failure::Internal) };
@@ -248,6 +319,7 @@ impl Suspended {
             asked: Asked { macaroon_b64: &macaroon_b64, invoice: &bolt11, expires_at },
             amount: sale.price,
             instead_of: self.course.seen.stale,
+            ecash: Some(ecash).filter(|ecash| is_ecash_request(ecash)),
         }))
     }
 }
@@ -262,7 +334,10 @@ impl Seen {
 /// What l402d is to be asked.
 fn question(waiting: &Waiting, sale: &Sale<'_>) -> Question {
     match waiting {
-        Waiting::Redeem(token) => Question::Redeem {
+        Waiting::Ecash(token) => {
+            Question::Ecash { amount_msat: sale.price.0, terms: sale.bought(), token: token.clone() }
+        }
+        Waiting::Redeem(token) | Waiting::Draw(token) => Question::Redeem {
             backend: sale.backend.to_owned(),
             payment_hash: token.identifier.payment_hash,
             token_id: token.identifier.token_id,
@@ -279,6 +354,15 @@ fn question(waiting: &Waiting, sale: &Sale<'_>) -> Question {
 
 fn failed(failure: Failure) -> Step {
     Step::Respond(respond(End::Failed(failure)))
+}
+
+fn ecash_refused(reason: &str) -> Step {
+    Step::Respond(respond(End::EcashRefused(reason)))
+}
+
+/// Fit for a header: base64 or bech32m.
+fn is_ecash_request(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_=+/".contains(&byte))
 }
 
 /// Fit for a header: bech32 is letters and digits.

@@ -47,6 +47,8 @@ pub struct Request<'a> {
     pub authorization: Option<&'a [u8]>,
     /// The value of `Macaroon` or `Grpc-Metadata-Macaroon`.
     pub metadata_macaroon: Option<&'a [u8]>,
+    /// The value of `X-Cashu`.
+    pub ecash: Option<&'a [u8]>,
 }
 
 /// Leaves the credentials out.
@@ -57,6 +59,7 @@ impl fmt::Debug for Request<'_> {
             .field("path", &String::from_utf8_lossy(self.path))
             .field("authorization", &self.authorization.map(|_| "redacted"))
             .field("metadata_macaroon", &self.metadata_macaroon.map(|_| "redacted"))
+            .field("ecash", &self.ecash.map(|_| "redacted"))
             .finish()
     }
 }
@@ -100,6 +103,22 @@ impl<'a> Sale<'a> {
             Some(realm) => Scope::Realm { name: &realm.name, shared: realm.shared },
             None => Scope::Request { path: self.path, method: self.method },
         }
+    }
+
+    /// What a payment by ecash buys, in words that differ wherever two sales do: the caveats of its token, whatever the
+    /// time and the price.
+    pub(crate) fn bought(&self) -> String {
+        let terms = Terms { valid_until: None, amount: None, ..self.terms(0) };
+        terms.caveats().join("\n")
+    }
+
+    /// Has what was bought at Unix second `at` expired at `now`?
+    pub(crate) fn is_over(&self, at: u64, now: u64) -> bool {
+        self.terms(at).valid_until.is_some_and(|end| end < now)
+    }
+
+    pub(crate) fn uses(&self) -> Uses {
+        self.uses
     }
 
     /// The terms of a token minted at Unix second `now`.

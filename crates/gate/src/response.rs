@@ -9,7 +9,7 @@ use crate::step::Failure;
 /// An answer to the client, whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Response {
-    /// 401, 402 or 5xx; never a 2xx.
+    /// 400, 401, 402 or 5xx; never a 2xx.
     pub status: u16,
     /// Besides Content-Type and Content-Length.
     pub headers: Vec<(&'static str, String)>,
@@ -57,13 +57,17 @@ impl Outcome {
 /// How a request ended that wasn't let through.
 pub(crate) enum End<'a> {
     /// With a fresh challenge, perhaps because a token had gone stale.
-    Challenged { asked: Asked<'a>, amount: Msat, instead_of: Option<Stale> },
+    Challenged { asked: Asked<'a>, amount: Msat, instead_of: Option<Stale>, ecash: Option<String> },
     /// With the challenge it had been given before; its amount is in the invoice and may be of an earlier price.
     Unpaid(Asked<'a>),
     /// With a credential refused.
     Refused(Refusal),
+    /// With ecash that is no payment (NUT-24). The reason is l402d's.
+    EcashRefused(&'a str),
     /// With a failure of somebody else's.
     Failed(Failure),
+    /// With one that keeps ecash from being taken: the client still has it, or what it has bought.
+    EcashFailed(Failure),
 }
 
 /// What the client is asked to pay.
@@ -76,12 +80,16 @@ pub(crate) struct Asked<'a> {
 /// The answer to a request that ended so.
 pub(crate) fn respond(end: End<'_>) -> Response {
     match end {
-        End::Challenged { asked, amount, instead_of } => {
+        End::Challenged { asked, amount, instead_of, ecash } => {
             let detail = match instead_of {
                 Some(stale) => stale.to_string(),
                 None => "pay the invoice, then send Authorization: L402 MACAROON:PREIMAGE".to_owned(),
             };
-            payment_required(&asked, Some(amount), &detail, Outcome::Challenged)
+            let response = payment_required(&asked, Some(amount), &detail, Outcome::Challenged);
+            match ecash {
+                Some(request) => response.header("X-Cashu", request),
+                None => response,
+            }
         }
         End::Unpaid(asked) => {
             payment_required(&asked, None, "this token's invoice has not been paid yet", Outcome::Unpaid)
@@ -94,8 +102,42 @@ pub(crate) fn respond(end: End<'_>) -> Response {
                     .header("WWW-Authenticate", error_header(&detail))
             }
         }
+        End::EcashRefused(reason) => {
+            let detail = printable(reason);
+            Response {
+                log: Some(format!("ecash refused: {detail}")),
+                ..answer(400, "ecash_refused", &detail, "", Outcome::Refused)
+            }
+        }
         End::Failed(failure) => failed(failure),
+        End::EcashFailed(failure) => ecash_failed(failure),
     }
+}
+
+/// Another process's text, fit for our JSON and our log: printable ASCII without quotes, and not endless.
+fn printable(text: &str) -> String {
+    let fit = |c: char| if matches!(c, ' '..='~') && !matches!(c, '"' | '\\') { c } else { '?' };
+    text.chars().take(400).map(fit).collect()
+}
+
+fn ecash_failed(failure: Failure) -> Response {
+    let (status, detail) = match failure {
+        Failure::Unavailable { .. } | Failure::Refused => {
+            (503, "the ecash can not be checked now; send the same token again")
+        }
+        Failure::TimedOut => (504, "the mint did not answer in time; send the same token again"),
+        Failure::AgentGone { .. } | Failure::Internal => return failed(failure),
+    };
+    let mut response = answer(status, "ecash_unavailable", detail, "", Outcome::Unavailable);
+    if status == 503 {
+        let retry_after_s = match failure {
+            Failure::Unavailable { retry_after_s } => retry_after_s.max(1),
+            Failure::Refused | Failure::TimedOut | Failure::AgentGone { .. } | Failure::Internal => 1,
+        };
+        response = response.header("Retry-After", retry_after_s.to_string());
+    }
+    response.log = Some(format!("answered {status}: {detail}"));
+    response
 }
 
 fn payment_required(asked: &Asked<'_>, amount: Option<Msat>, detail: &str, outcome: Outcome) -> Response {

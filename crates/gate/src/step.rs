@@ -1,5 +1,7 @@
 //! What goes out and back: steps, questions to l402d and its answers.
 
+use std::fmt;
+
 use l402::{PaymentHash, Preimage, TokenId};
 
 use crate::response::Response;
@@ -26,6 +28,48 @@ pub struct Grant {
     pub amount_msat: u64,
     /// How many requests the payment still buys; `None` where they aren't counted.
     pub remaining: Option<u32>,
+    /// A token that serves what is left, where the payment was made with ecash and buys more than this request.
+    pub issued: Option<Box<Issued>>,
+}
+
+/// A token that goes out with what was asked for. `Debug` shows nothing of it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Issued {
+    pub(crate) macaroon: String,
+    pub(crate) preimage: Preimage,
+}
+
+impl Issued {
+    /// The header that carries it.
+    pub const HEADER: &'static str = "Authentication-Info";
+
+    /// The header's value (RFC 9110, 11.6.3). It is a secret of the client's.
+    pub fn header_value(&self) -> String {
+        format!("token=\"{}\", preimage=\"{}\"", self.macaroon, self.preimage.expose_hex())
+    }
+}
+
+impl fmt::Debug for Issued {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Issued([redacted])")
+    }
+}
+
+/// Ecash as the client sent it. `Debug` shows nothing of it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Ecash(pub(crate) String);
+
+impl Ecash {
+    /// The token, for l402d.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Ecash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Ecash([redacted])")
+    }
 }
 
 /// A question to l402d.
@@ -53,6 +97,15 @@ pub enum Question {
         /// How many uses the payment bought; `None` is any number, nothing is drawn.
         limit: Option<u32>,
     },
+    /// Is this ecash a payment?
+    Ecash {
+        /// The price, in msat.
+        amount_msat: u64,
+        /// What is bought: differs wherever two sales do.
+        terms: String,
+        /// The ecash.
+        token: Ecash,
+    },
 }
 
 /// How a payment is known to be settled.
@@ -77,7 +130,24 @@ pub enum Answer {
         nonce: [u8; 28],
         /// When the invoice expires, Unix seconds.
         expires_at: u64,
+        /// The same price as a payment request for ecash; empty where none is taken.
+        ecash: String,
     },
+    /// To [`Question::Ecash`]: it is a payment like any other now.
+    Paid {
+        /// What it goes by.
+        payment_hash: PaymentHash,
+        /// Its preimage.
+        preimage: Preimage,
+        /// Random bytes for the token's id.
+        nonce: [u8; 28],
+        /// When it was paid, Unix seconds.
+        paid_at: u64,
+    },
+    /// To [`Question::Ecash`]: it is none, and why.
+    EcashRefused(String),
+    /// To [`Question::Ecash`]: no ecash is taken here.
+    NoEcash,
     /// To [`Question::Redeem`]: settled, and one use drawn if uses are counted.
     Granted {
         /// What is left.

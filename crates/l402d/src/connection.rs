@@ -208,6 +208,9 @@ impl Connection {
                     let wanted = Wanted { amount_msat, description };
                     self.start(id, Question::Invoice { backend, wanted }).await?;
                 }
+                ToAgent::Ecash { id, amount_msat, terms, token } => {
+                    self.start(id, Question::Ecash { amount_msat, terms, token }).await?;
+                }
                 ToAgent::Redeem { id, request, backend, payment_hash, proof, limit } => {
                     let question = Question::redeem(request, backend, payment_hash, proof, limit);
                     self.start(id, question).await?;
@@ -232,11 +235,13 @@ impl Connection {
         }
         // What needs no waiting needs no task. An answer that the writer can't take now gets one all the same: frames
         // are read on, a `Cancel` among them.
-        let ready = match question.at_once(id, &self.engine).map(|answer| self.answers.try_send(answer)) {
+        let ready = match question.at_once(id, &self.engine) {
             None => None,
-            Some(Err(TrySendError::Full(answer))) => Some(answer),
-            // Once the writer has ended, `run` sees it next.
-            Some(Ok(()) | Err(TrySendError::Closed(_))) => return Ok(()),
+            Some(answer) => match self.answers.try_send(answer) {
+                Err(TrySendError::Full(answer)) => Some(answer),
+                // Once the writer has ended, `run` sees it next.
+                Ok(()) | Err(TrySendError::Closed(_)) => return Ok(()),
+            },
         };
         let (engine, answers, draws) = (self.engine.clone(), self.answers.clone(), question.draws());
         let task = self.tasks.spawn(async move {

@@ -6,6 +6,7 @@
 
 mod backend;
 mod calls;
+mod ecash;
 mod failure;
 mod health;
 mod invoice;
@@ -35,6 +36,7 @@ use tokio::{sync::watch, task::JoinSet};
 use backend::Backend;
 use undo::Undo;
 
+pub use ecash::Taken;
 pub use failure::Failure;
 pub use invoice::Ready;
 pub use pool::Wanted;
@@ -52,6 +54,7 @@ pub struct Engine {
     undo: Undo,
     closing: watch::Sender<bool>,
     tending: Mutex<JoinSet<()>>,
+    till: Option<::ecash::Till>,
 }
 
 impl Engine {
@@ -59,6 +62,16 @@ impl Engine {
     /// does not depend on a node being up. Must be called in a tokio runtime.
     #[must_use]
     pub fn start(wallets: Vec<(String, Arc<dyn Lightning>)>, store: Arc<dyn Store>) -> Arc<Self> {
+        Self::start_with(wallets, store, None)
+    }
+
+    /// As [`Engine::start`], and takes ecash.
+    #[must_use]
+    pub fn start_with(
+        wallets: Vec<(String, Arc<dyn Lightning>)>,
+        store: Arc<dyn Store>,
+        till: Option<::ecash::Till>,
+    ) -> Arc<Self> {
         let (mut backends, mut tending) = (HashMap::new(), JoinSet::new());
         let (closing, closed) = watch::channel(false);
         for (name, wallet) in wallets {
@@ -69,7 +82,7 @@ impl Engine {
             backends.insert(name, backend);
         }
         let undo = Undo::start(store.clone());
-        Arc::new(Self { backends, store, undo, closing, tending: Mutex::new(tending) })
+        Arc::new(Self { backends, store, undo, closing, tending: Mutex::new(tending), till })
     }
 
     /// Cancels the invoices that were made ahead and that nobody got, where the wallet can, for some seconds at most.

@@ -27,6 +27,7 @@ mod server;
 mod systemd;
 #[cfg(test)]
 mod testing;
+mod till;
 mod toml_file;
 
 pub use args::Args;

@@ -60,6 +60,7 @@ fn changed(started: &AgentConfig, now: &AgentConfig) -> Vec<&'static str> {
         ("the log file", started.log_file != now.log_file),
         ("the log filter", started.log != now.log),
         ("Redis", started.redis != now.redis),
+        ("how ecash is taken", started.ecash != now.ecash),
         ("a backend", started.backends != now.backends),
     ];
     all.into_iter().filter_map(|(name, differs)| differs.then_some(name)).collect()

@@ -32,7 +32,7 @@ use crate::{
     open_store,
     place::{self, Generation},
     reload::{self, Origin},
-    server, systemd,
+    server, systemd, till,
 };
 
 /// Threads that serve: the work is waiting, and what is left of it is hashing and frames.
@@ -146,6 +146,9 @@ fn check(config: &AgentConfig) -> Result<(), Failed> {
     for backend in &config.backends {
         lightning::open(backend, &notes, &config.state_dir)?;
     }
+    if let Some(settings) = &config.ecash {
+        till::options(settings, &config.state_dir)?;
+    }
     let backends: Vec<_> = config.backends.iter().map(|backend| backend.name.as_str()).collect();
     writeln!(
         io::stdout(),
@@ -167,6 +170,10 @@ async fn serve(config: AgentConfig, tied: Tied) -> Result<(), Failed> {
     for backend in &config.backends {
         wallets.push((backend.name.clone(), lightning::open(backend, &notes, &config.state_dir)?));
     }
+    let till = match &config.ecash {
+        Some(settings) => Some(till::open(settings, &config.state_dir).await?),
+        None => None,
+    };
     let stopped = stopped()?;
     let (ring, told) = watch::channel(keys::to_frames(&keys));
     let reloads = reload::on_signal(origin, log, ring)?;
@@ -184,7 +191,7 @@ async fn serve(config: AgentConfig, tied: Tied) -> Result<(), Failed> {
     getrandom::fill(&mut instance)?;
     let identity = Arc::new(Identity { instance, keys: told });
     let leaving: Vec<_> = wallets.iter().map(|(_, wallet)| Arc::clone(wallet)).collect();
-    let engine = Engine::start(wallets, store);
+    let engine = Engine::start_with(wallets, store, till);
     reload::report(&keys);
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),

@@ -6,7 +6,7 @@
 use std::ffi::c_void;
 use std::ptr::{self, NonNull};
 
-use gate::{Answer, Gate, Grant, Outcome, PaymentHash, Response, TokenId};
+use gate::{Answer, Gate, Grant, Issued, Outcome, PaymentHash, Response, TokenId};
 use ngx::ffi::{ngx_http_request_t, ngx_pool_cleanup_add, ngx_str_t};
 
 use crate::guard::guard;
@@ -75,6 +75,8 @@ pub struct Facts {
     pub amount_msat: Option<u64>,
     /// `$l402_remaining_uses`
     pub remaining: Option<u32>,
+    /// The token that goes out with the answer; in no variable.
+    pub issued: Option<Box<Issued>>,
 }
 
 impl Facts {
@@ -85,6 +87,7 @@ impl Facts {
         self.token_id = Some(grant.token_id);
         self.amount_msat = Some(grant.amount_msat);
         self.remaining = grant.remaining;
+        self.issued.clone_from(&grant.issued);
     }
 }
 

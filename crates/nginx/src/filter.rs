@@ -1,6 +1,8 @@
-//! `Cache-Control: private` on what was paid for, unless the operator or the upstream says otherwise.
+//! `Cache-Control: private` on what was paid for, unless the operator or the upstream says otherwise; and the token that
+//! a payment with ecash has bought.
 //!
 //! A header filter of its own, placed to run right after `add_header` and `expires` had their say.
+use gate::Issued;
 use ngx::ffi::{ngx_http_output_header_filter_pt, ngx_http_request_t, ngx_http_top_header_filter, ngx_int_t};
 
 use crate::context::{Client, State};
@@ -23,18 +25,20 @@ pub fn install() {
 unsafe extern "C" fn filter(r: *mut ngx_http_request_t) -> ngx_int_t {
     let next = guard(None, || {
         // SAFETY: nginx hands a live request.
-        mark_private(&unsafe { Request::new(r) }).then(|| *NEXT.hold()).flatten()
+        complete(&unsafe { Request::new(r) }).then(|| *NEXT.hold()).flatten()
     });
     // SAFETY: the next filter of nginx's chain, with the request it handed to us.
     next.map_or(nginx::ERROR, |next| unsafe { next(r) })
 }
 
 /// `false`: memory is out.
-fn mark_private(r: &Request) -> bool {
+fn complete(r: &Request) -> bool {
     let mut client = if r.is_main() { Client::find(r) } else { None };
     let sale = client.as_mut().and_then(Client::sale);
-    let granted = sale.is_some_and(|sale| matches!(sale.state, State::Granted));
-    !granted
-        || r.has_response_header(b"cache-control")
-        || r.add_response_header("Cache-Control", "private").is_ok()
+    let Some(sale) = sale.filter(|sale| matches!(sale.state, State::Granted)) else { return true };
+    let is_private =
+        r.has_response_header(b"cache-control") || r.add_response_header("Cache-Control", "private").is_ok();
+    let token = sale.facts.issued.take().map(|issued| issued.header_value());
+    let has_token = token.is_none_or(|token| r.add_response_header(Issued::HEADER, &token).is_ok());
+    is_private && has_token
 }

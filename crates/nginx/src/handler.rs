@@ -16,6 +16,9 @@ use crate::suspension::{self, Waiter};
 /// gRPC clients send a macaroon in one of these.
 const METADATA: &[&[u8]] = &[b"macaroon", b"grpc-metadata-macaroon"];
 
+/// Ecash comes in this one (NUT-24).
+const ECASH: &[&[u8]] = &[b"x-cashu"];
+
 /// NGX_HTTP_POST_READ_PHASE: before anything can rewrite the request.
 pub unsafe extern "C" fn post_read(r: *mut ngx_http_request_t) -> ngx_int_t {
     guard(nginx::INTERNAL_ERROR, || {
@@ -126,6 +129,7 @@ fn start(r: &Request, client: &mut Client, offer: &Offer, waited: bool) -> Verdi
         path: client.path(),
         authorization: r.authorization(),
         metadata_macaroon: r.header(METADATA),
+        ecash: r.header(ECASH),
     };
     let (gate, step) = agent_link::open_gate(&policy, &request, now());
     follow(r, client.sale_of(r), gate, step)

@@ -1,6 +1,6 @@
 //! The gate's questions as frames, and l402d's frames as the gate's answers.
-use agent_api::{Fault, FromAgent, Secret32, ToAgent};
-use gate::{Answer, Failure, PaymentHash, Proof, Question};
+use agent_api::{Fault, FromAgent, Secret32, SecretText, ToAgent};
+use gate::{Answer, Failure, PaymentHash, Preimage, Proof, Question};
 
 /// The frame that asks `question`. `request` names a redemption for good, so that a repetition draws once.
 pub fn to_frame(question: &Question, id: u64, request: [u8; 16]) -> ToAgent {
@@ -10,6 +10,12 @@ pub fn to_frame(question: &Question, id: u64, request: [u8; 16]) -> ToAgent {
             backend: backend.clone(),
             amount_msat: *amount_msat,
             description: description.clone(),
+        },
+        Question::Ecash { amount_msat, terms, token } => ToAgent::Ecash {
+            id,
+            amount_msat: *amount_msat,
+            terms: terms.clone(),
+            token: SecretText::new(token.expose().to_owned()),
         },
         Question::Redeem { backend, payment_hash, proof, limit, .. } => ToAgent::Redeem {
             id,
@@ -28,9 +34,17 @@ pub fn to_frame(question: &Question, id: u64, request: [u8; 16]) -> ToAgent {
 /// What a frame answers, and why, where l402d has something to tell the operator.
 pub fn to_answer(frame: FromAgent) -> (Answer, Option<String>) {
     let answer = match frame {
-        FromAgent::Invoice { payment_hash, bolt11, nonce, expires_at, .. } => {
-            Answer::Invoice { payment_hash: PaymentHash(payment_hash), bolt11, nonce, expires_at }
+        FromAgent::Invoice { payment_hash, bolt11, nonce, expires_at, ecash, .. } => {
+            Answer::Invoice { payment_hash: PaymentHash(payment_hash), bolt11, nonce, expires_at, ecash }
         }
+        FromAgent::Paid { payment_hash, preimage, nonce, paid_at, .. } => Answer::Paid {
+            payment_hash: PaymentHash(payment_hash),
+            preimage: Preimage::from_bytes(*preimage.expose()),
+            nonce,
+            paid_at,
+        },
+        FromAgent::EcashRefused { reason, .. } => Answer::EcashRefused(reason),
+        FromAgent::NoEcash { .. } => Answer::NoEcash,
         FromAgent::Granted { remaining, .. } => Answer::Granted { remaining },
         FromAgent::Unsettled { bolt11, expires_at, .. } => Answer::Unsettled { bolt11, expires_at },
         FromAgent::UsedUp { .. } => Answer::UsedUp,

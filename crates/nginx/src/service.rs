@@ -12,7 +12,7 @@ use ngx::ffi::{
 };
 use settings::{AgentConfig, BACKEND, BackendSettings, Flags, STATE_DIR};
 
-use crate::conf::{MainConf, Offer};
+use crate::conf::{MainConf, Offer, Value};
 use crate::guard::guard;
 use crate::handler;
 use crate::link::{Address, inode_clock};
@@ -141,6 +141,19 @@ fn prepare(main: &MainConf, prefix: &Path, warn: &dyn Fn(&str)) -> Result<Servic
         .collect();
     if !unknown.is_empty() {
         return Err(unknown);
+    }
+    if config.ecash.is_some() {
+        for offer in offers.iter().filter(|offer| !offer.for_locations) {
+            if let Some(Value::Fixed(price)) = offer.price
+                && price % 1000 != 0
+            {
+                warn(&format!(
+                    "the price of {price} msat is no whole number of satoshis, and who pays with ecash pays {} in {}",
+                    price.div_ceil(1000) * 1000,
+                    offer.place
+                ));
+            }
+        }
     }
     for name in settings::set_but_not_read(&environment) {
         warn(&format!("{name} is set, but this version of the l402 module does not read it"));

@@ -33,6 +33,7 @@ fn written(table: &mut Pending<u32>) -> Vec<(&'static str, u64)> {
             ToAgent::Redeem { .. } => "redeem",
             ToAgent::Cancel { .. } => "cancel",
             ToAgent::Hello { .. } => "hello",
+            ToAgent::Ecash { .. } => "ecash",
         };
         frames.push((kind, frame.id()));
         bytes.drain(..used);

@@ -1,4 +1,5 @@
 //! All that l402d needs to know, and the text in which nginx hands it to the co-process.
+use crate::ecash::{self, EcashSettings};
 use crate::source::{Found, Layers};
 use crate::{
     ALLOW, BackendKind, BackendSettings, Complaint, ConfigFile, DEFAULT_BACKEND, DEFAULT_LOG_FILTER,
@@ -32,6 +33,8 @@ pub struct AgentConfig {
     pub redis: Option<RedisSettings>,
     /// The root keys; none: l402d's own, from its state directory. A co-process is not told their file.
     pub root_keys: RootKeys,
+    /// How ecash is taken; `None`: not at all.
+    pub ecash: Option<EcashSettings>,
 }
 
 /// Who may connect to l402d besides root and its own user.
@@ -116,6 +119,7 @@ impl AgentConfig {
             None
         });
         let access = access(layers.file, &mut keep);
+        let ecash = ecash::of_layers(layers, read_private, &mut keep);
         let mut backends = backends(layers, read, &mut keep);
         backends.extend(flags.backends);
         complaints.extend(rules::names_are_unique(&backends));
@@ -131,6 +135,7 @@ impl AgentConfig {
                     backends,
                     redis,
                     root_keys,
+                    ecash,
                 })
             }
             _ => Err(complaints),
@@ -155,6 +160,9 @@ impl AgentConfig {
         for backend in &self.backends {
             let name = &backend.name;
             backend.write(&mut |setting, value| text.pair(&format!("backend.{name}.{}", setting.key), value));
+        }
+        if let Some(ecash) = &self.ecash {
+            ecash.write(|setting, value| text.pair(setting.key, value));
         }
         text.finish()
     }
@@ -195,13 +203,14 @@ impl AgentConfig {
         let backends =
             names.into_iter().filter_map(|name| BackendSettings::read(name, &mut taken.of_backend(name)));
         let backends: Vec<_> = backends.collect();
+        let ecash = EcashSettings::read(&mut taken);
         for key in taken.pairs.keys() {
             taken.complaints.push(Complaint::new(key, "is not known", expected));
         }
         match (state_dir, socket, log) {
             (Some(state_dir), Some(socket), Some(log)) if taken.complaints.is_empty() => {
                 let access = Access::default();
-                Ok(Self { state_dir, socket, access, log_file, log, backends, redis, root_keys })
+                Ok(Self { state_dir, socket, access, log_file, log, backends, redis, root_keys, ecash })
             }
             _ => Err(taken.complaints),
         }

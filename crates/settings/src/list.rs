@@ -1,5 +1,9 @@
 //! The list: every setting of the module and of l402d, in the order of the reference. The records of backends are in
 //! the files of their kinds.
+use crate::ecash::{
+    CASHU_DB_PATH, CASHU_ECASH_SUPPORT, CASHU_P2PK_MODE, CASHU_P2PK_PRIVATE_KEY, CASHU_REQUEST_FORMAT,
+    CASHU_REQUIRE_DLEQ, CASHU_WALLET_MNEMONIC, CASHU_WALLET_MNEMONIC_FILE, CASHU_WHITELISTED_MINTS,
+};
 use crate::record::Context::{Http, Location, Server};
 use crate::{
     BACKEND_TIMEOUT, BackendKind, Context, Directive, Kind, LN_CLIENT_TYPE, PREIMAGE_TTL, REDIS_CA_FILE,
@@ -409,6 +413,15 @@ const AGENTS: &[&Setting] = &[
     &REDIS_CA_FILE,
     &REDIS_POOL_SIZE,
     &PREIMAGE_TTL,
+    &CASHU_ECASH_SUPPORT,
+    &CASHU_WHITELISTED_MINTS,
+    &CASHU_P2PK_MODE,
+    &CASHU_P2PK_PRIVATE_KEY,
+    &CASHU_REQUIRE_DLEQ,
+    &CASHU_REQUEST_FORMAT,
+    &CASHU_DB_PATH,
+    &CASHU_WALLET_MNEMONIC,
+    &CASHU_WALLET_MNEMONIC_FILE,
     &LOG_FILE,
     &LOG_FILTER,
 ];
@@ -416,14 +429,6 @@ const AGENTS: &[&Setting] = &[
 /// Variables of the former module that this version does not read; later versions will.
 pub static NOT_READ_YET: &[&str] = &[
     "L402_CASHU_TOKEN_TTL_SECONDS",
-    "CASHU_ECASH_SUPPORT",
-    "CASHU_DB_PATH",
-    "CASHU_WALLET_MNEMONIC",
-    "CASHU_WALLET_MNEMONIC_FILE",
-    "CASHU_WHITELISTED_MINTS",
-    "CASHU_P2PK_MODE",
-    "CASHU_P2PK_PRIVATE_KEY",
-    "CASHU_REQUIRE_DLEQ",
     "CASHU_REDEEM_ON_LIGHTNING",
     "CASHU_REDEMPTION_INTERVAL_SECS",
     "CASHU_MELT_MIN_BALANCE_SATS",

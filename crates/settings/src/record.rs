@@ -139,6 +139,18 @@ pub enum Kind {
     PoolSize,
     /// A number of seconds.
     Seconds,
+    /// Mints.
+    Mints,
+    /// How an ecash payment request is written.
+    RequestFormat,
+    /// The file of the ecash wallet.
+    WalletFile,
+    /// A private key itself: secret.
+    PrivateKey,
+    /// A mnemonic itself: secret.
+    Mnemonic,
+    /// The path of a file that holds a mnemonic.
+    MnemonicFile,
 }
 
 impl Kind {
@@ -198,6 +210,18 @@ impl Kind {
             }
             Self::PoolSize => "a whole number from 1 to 256",
             Self::Seconds => "a whole number of seconds, at most 3153600000; 0 means for ever",
+            Self::Mints => {
+                "addresses of 1 to 16 mints with commas between them, such as https://mint.example.com"
+            }
+            Self::RequestFormat => "creqA or creqB",
+            Self::WalletFile => "an absolute path",
+            Self::PrivateKey => {
+                "a private key of 32 bytes in hex, such as the output of: openssl rand -hex 32"
+            }
+            Self::Mnemonic => "12, 15, 18, 21 or 24 words of BIP 39 in English",
+            Self::MnemonicFile => {
+                "the path of a file with the words of a mnemonic, that other users can't read"
+            }
         }
     }
 
@@ -211,6 +235,7 @@ impl Kind {
                 | Self::RpcFile
                 | Self::Rune
                 | Self::ClnCertificateFile
+                | Self::MnemonicFile
         )
     }
 
@@ -218,7 +243,14 @@ impl Kind {
     pub const fn is_secret(self) -> bool {
         matches!(
             self,
-            Self::NwcUri | Self::PairingPhrase | Self::Password | Self::RedisUrl | Self::RootKey | Self::Rune
+            Self::NwcUri
+                | Self::PairingPhrase
+                | Self::Password
+                | Self::RedisUrl
+                | Self::RootKey
+                | Self::Rune
+                | Self::PrivateKey
+                | Self::Mnemonic
         )
     }
 }

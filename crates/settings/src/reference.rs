@@ -148,7 +148,8 @@ fn l402d_toml() -> String {
         let example = match setting.kind {
             Kind::Peers => format!("[\"{}\"]", setting.example),
             // Its example is for a shell.
-            Kind::RootKey => "\"0fd0…\"   # openssl rand -hex 32".to_owned(),
+            Kind::RootKey | Kind::PrivateKey => "\"0fd0…\"   # openssl rand -hex 32".to_owned(),
+            Kind::Mnemonic => "\"half depart obvious …\"".to_owned(),
             _ => format!("\"{}\"", setting.example),
         };
         let _ = writeln!(page, "\n```toml\n{key} = {example}\n```");

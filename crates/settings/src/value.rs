@@ -296,6 +296,42 @@ pub fn socks5(text: &str) -> Option<String> {
     }
 }
 
+/// Mints with commas between them: at most 16 `http://` or `https://` addresses, without a query, as written less a final `/`.
+pub fn mints(text: &str) -> Option<Vec<String>> {
+    let mints: Vec<&str> = text.split(',').map(str::trim).filter(|mint| !mint.is_empty()).collect();
+    let fits = |mint: &&str| {
+        let rest = strip_scheme(mint, "https://").or_else(|| strip_scheme(mint, "http://"));
+        let host = rest.and_then(|rest| rest.split('/').next()).unwrap_or_default();
+        host_and_port(host).is_some()
+            && mint.bytes().all(|byte| byte.is_ascii_graphic() && !b"?#\"\\@".contains(&byte))
+    };
+    let fit = (1..=16).contains(&mints.len()) && mints.iter().all(fits);
+    fit.then(|| mints.iter().map(|mint| mint.trim_end_matches('/').to_owned()).collect())
+}
+
+/// `creqA` or `creqB`, in any case: is it the latter?
+pub fn request_format(text: &str) -> Option<bool> {
+    let is = |word: &str| text.eq_ignore_ascii_case(word);
+    if is("creqA") { Some(false) } else { is("creqB").then_some(true) }
+}
+
+/// 32 bytes in hex, as lower-case hex.
+pub fn private_key(text: &str) -> Option<String> {
+    let text = text.trim();
+    let fits = text.len() == 64
+        && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+        && text.bytes().any(|byte| byte != b'0');
+    fits.then(|| text.to_ascii_lowercase())
+}
+
+/// Words with one space between them, as many as a mnemonic has. Whether they are of its list l402d sees.
+pub fn mnemonic(text: &str) -> Option<String> {
+    let words: Vec<&str> = text.split_ascii_whitespace().collect();
+    let fits = matches!(words.len(), 12 | 15 | 18 | 21 | 24)
+        && words.iter().all(|word| word.bytes().all(|byte| byte.is_ascii_lowercase()));
+    fits.then(|| words.join(" "))
+}
+
 fn strip_scheme<'a>(text: &'a str, scheme: &str) -> Option<&'a str> {
     let (head, rest) = text.split_at_checked(scheme.len())?;
     head.eq_ignore_ascii_case(scheme).then_some(rest)

@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use settings::{
-    Access, Account, AgentConfig, BackendConfig, BackendSettings, ConfigFile, Entry, Flags, LndSettings,
-    Peer, SETTINGS, Secret, Value, check_private_mode,
+    Access, Account, AgentConfig, BackendConfig, BackendSettings, ConfigFile, EcashSettings, Entry, Flags,
+    LndSettings, Peer, SETTINGS, Secret, Value, check_private_mode,
 };
 use std::io::{self, ErrorKind};
 use std::path::Path;
@@ -20,11 +20,15 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+const WORDS: &str =
+    "abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon about";
+
 fn read(path: &Path) -> io::Result<Vec<u8>> {
     match path.to_str().unwrap() {
         "/etc/l402d/invoice.macaroon" | "/other.macaroon" => Ok(macaroon()),
         "/etc/l402d/tls.cert" => Ok(PEM.into()),
         "/etc/l402d/keys" => Ok(format!("{NEWER}\n{KEY}\n").into_bytes()),
+        "/etc/l402d/words" => Ok(format!("{WORDS} \n").into_bytes()),
         "/etc/l402d/open" => check_private_mode(0o100_644).map(|()| Vec::new()),
         _ => Err(ErrorKind::NotFound.into()),
     }
@@ -107,17 +111,37 @@ fn every_key_is_understood() {
             ("redis_ca_file", Value::text("tls.cert")),
             ("redis_pool_size", Value::Number("9".into())),
             ("preimage_ttl", Value::Number("60".into())),
+            ("cashu_ecash_support", Value::text("on")),
+            ("cashu_whitelisted_mints", Value::text("https://mint.example.com/, http://127.0.0.1:3338/x")),
+            ("cashu_p2pk_mode", Value::text("yes")),
+            ("cashu_p2pk_private_key", Value::text("1F".repeat(32))),
+            ("cashu_require_dleq", Value::text("on")),
+            ("cashu_request_format", Value::text("creqB")),
+            ("cashu_db_path", Value::text("/srv/cashu.db")),
+            ("cashu_wallet_mnemonic_file", Value::text("words")),
             ("log_file", Value::text("/var/log/l402d.log")),
             ("log_filter", Value::text("debug")),
         ],
     );
-    let set: Vec<&str> = top.iter().map(|entry| entry.key.as_str()).chain(["root_key"]).collect();
+    let set = top.iter().map(|entry| entry.key.as_str()).chain(["root_key", "cashu_wallet_mnemonic"]);
+    let set: Vec<&str> = set.collect();
     assert!(SETTINGS.iter().filter(|setting| setting.is_in_file()).all(|setting| set.contains(&setting.key)));
     let mut main = lnd();
     main.push(("timeout", Value::Number("5".into())));
     main.push(("socks5_proxy", Value::text("127.0.0.1:9050")));
-    let file = file(0o644, with_backends(top, vec![("main", main), ("default", lnd())]));
+    let file = file(0o640, with_backends(top, vec![("main", main), ("default", lnd())]));
     let config = understand(&file, &[]).unwrap();
+    let ecash = EcashSettings {
+        mints: vec!["https://mint.example.com".to_owned(), "http://127.0.0.1:3338/x".to_owned()],
+        database: Some("/srv/cashu.db".into()),
+        mnemonic: Some(Secret::new(WORDS.to_owned())),
+        p2pk_key: Some(Secret::new("1f".repeat(32))),
+        require_dleq: true,
+        request_b: true,
+    };
+    assert_eq!(config.ecash, Some(ecash));
+    let shown = format!("{config:?}");
+    assert!(!shown.contains("1f1f1f") && !shown.contains("abandon"), "{shown}");
     assert_eq!(config.state_dir, Path::new("/srv/l402d"));
     assert_eq!(config.socket, Path::new("/run/l402d/l402d.sock"));
     let name = |name: &str| Account::Name(name.to_owned());

@@ -4,9 +4,9 @@
 use proptest::prelude::*;
 use settings::{
     Access, AgentConfig, BackendConfig, BackendSettings, Bolt12Settings, ClnSettings, Complaint,
-    EclairSettings, Flags, LndSettings, LnurlSettings, RedisSettings, RootKeys, Secret, backend_exists,
-    check_private_mode, default_backend, lnurl_backend, named_backend, realm_has_reuse, root_keys,
-    set_but_not_read,
+    EcashSettings, EclairSettings, Flags, LndSettings, LnurlSettings, RedisSettings, RootKeys, Secret,
+    backend_exists, check_private_mode, default_backend, lnurl_backend, named_backend, realm_has_reuse,
+    root_keys, set_but_not_read,
 };
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -435,9 +435,13 @@ fn rules_between_settings() {
         text.starts_with("l402 is on and there is no backend to be paid through; expected LN_CLIENT_TYPE")
     );
 
-    let pairs = [("L402_SERVICE_NAME", "a shop"), ("LNURL_ADDRESS", ""), ("CASHU_ECASH_SUPPORT", "true")];
+    let pairs =
+        [("L402_SERVICE_NAME", "a shop"), ("LNURL_ADDRESS", ""), ("CASHU_REDEEM_ON_LIGHTNING", "true")];
     let env = env(&pairs);
-    assert_eq!(set_but_not_read(&env).collect::<Vec<_>>(), ["CASHU_ECASH_SUPPORT", "L402_SERVICE_NAME"]);
+    assert_eq!(
+        set_but_not_read(&env).collect::<Vec<_>>(),
+        ["CASHU_REDEEM_ON_LIGHTNING", "L402_SERVICE_NAME"]
+    );
     assert_eq!(settings::find_directive("l402_realm").unwrap().key, "l402_realm");
     assert!(settings::find_directive("l402_metrics").is_none());
 }
@@ -568,14 +572,38 @@ fn redis() -> impl Strategy<Value = RedisSettings> {
     )
 }
 
+fn ecash() -> impl Strategy<Value = EcashSettings> {
+    let mint = "https?://[a-z0-9]{1,20}(:[1-9][0-9]{0,3})?(/[a-zA-Z0-9]{1,9})?";
+    let path = text().prop_map(|text| PathBuf::from(format!("/{text}")));
+    let words = prop::collection::vec("[a-z]{3,8}", 12).prop_map(|words| Secret::new(words.join(" ")));
+    let key = "[1-9a-f][0-9a-f]{63}".prop_map(Secret::new);
+    (
+        prop::collection::vec(mint, 1..=16),
+        prop::option::of(path),
+        prop::option::of(words),
+        prop::option::of(key),
+        any::<bool>(),
+        any::<bool>(),
+    )
+        .prop_map(|(mints, database, mnemonic, p2pk_key, require_dleq, request_b)| EcashSettings {
+            mints,
+            database,
+            mnemonic,
+            p2pk_key,
+            require_dleq,
+            request_b,
+        })
+}
+
 fn config() -> impl Strategy<Value = AgentConfig> {
     let backends = prop::collection::btree_set("[a-zA-Z0-9_-]{1,64}", 0..4)
         .prop_flat_map(|names| names.into_iter().map(backend).collect::<Vec<_>>());
     let path = || text().prop_map(|text| PathBuf::from(format!("/{text}")));
     let key = prop::collection::vec(any::<u8>(), 32..80).prop_map(Secret::new);
     let key = prop::collection::vec(key, 0..4);
-    (path(), path(), prop::option::of(path()), text(), backends, key, prop::option::of(redis())).prop_map(
-        |(state_dir, socket, log_file, log, backends, keys, redis)| AgentConfig {
+    let stores = (prop::option::of(redis()), prop::option::of(ecash()));
+    (path(), path(), prop::option::of(path()), text(), backends, key, stores).prop_map(
+        |(state_dir, socket, log_file, log, backends, keys, (redis, ecash))| AgentConfig {
             state_dir,
             socket,
             access: Access::default(),
@@ -584,6 +612,7 @@ fn config() -> impl Strategy<Value = AgentConfig> {
             backends,
             redis,
             root_keys: RootKeys { keys, file: None },
+            ecash,
         },
     )
 }

@@ -33,7 +33,7 @@ pub(crate) struct Outputs {
 pub(crate) struct Row {
     pub(crate) id: PaymentId,
     pub(crate) state: State,
-    /// When it was offered first, in Unix seconds.
+    /// When it was offered first, until it is paid; then when it was paid. In Unix seconds.
     pub(crate) at: u64,
     pub(crate) mint: String,
     /// What was bought with it.
@@ -166,8 +166,12 @@ pub(super) fn assign(
 }
 
 pub(super) fn finish(tx: &Transaction<'_>, id: PaymentId) -> rusqlite::Result<()> {
-    tx.prepare_cached("UPDATE l402_payment SET state = ?, proofs = NULL WHERE id = ?")?
-        .execute(params![State::Finished as i64, id.0])?;
+    // What ends some time after the payment must not end before it: an offer may be old when it is swapped.
+    tx.prepare_cached(
+        "UPDATE l402_payment SET at = CASE state WHEN 0 THEN unixepoch() ELSE at END, state = ?, proofs = NULL
+         WHERE id = ?",
+    )?
+    .execute(params![State::Finished as i64, id.0])?;
     Ok(())
 }
 
@@ -226,4 +230,29 @@ pub(super) fn unfinished(
 pub(super) fn held(tx: &Transaction<'_>, mint: &str) -> rusqlite::Result<u64> {
     tx.prepare_cached("SELECT coalesce(sum(net), 0) FROM l402_payment WHERE mint = ? AND state = 1")?
         .query_row([mint], |row| row.get(0))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    /// The payment after it was offered at second 1 in this state, and finished.
+    fn finished(state: State) -> Row {
+        let mut connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch(super::super::SCHEMA).unwrap();
+        let tx = connection.transaction().unwrap();
+        let (id, preimage) = (PaymentId([1; 32]), Zeroizing::new([2; 32]));
+        let (mint, bought) = ("https://mint.example.com".to_owned(), [3; 32]);
+        let row = Row { id, state, at: 1, mint, bought, net_sat: 10, preimage, proofs: None, outputs: None };
+        put(&tx, &row, &[]).unwrap();
+        finish(&tx, id).unwrap();
+        find(&tx, id).unwrap().unwrap()
+    }
+
+    #[test]
+    fn a_payment_dates_from_when_it_was_paid() {
+        assert!(finished(State::Offered).at > 1_700_000_000, "an old offer that was swapped now");
+        assert_eq!(finished(State::Held).at, 1, "it was paid when it was taken");
+    }
 }

@@ -10,7 +10,8 @@ const NEEDS: &str = "a preimage is needed: send L402 MACAROON:PREIMAGE, 32 bytes
 fn a_reusable_token_is_granted_at_once() {
     let (_, step) = start(&reusable(), Some(&paid(&MANY)));
     let token_id = identifier().token_id;
-    let expected = Grant { payment_hash: hash(), token_id, amount_msat: 10_000, remaining: None };
+    let expected =
+        Grant { payment_hash: hash(), token_id, amount_msat: 10_000, remaining: None, issued: None };
     assert_eq!(granted(step), expected);
 }
 

@@ -3,6 +3,7 @@
 
 mod challenges;
 mod credentials;
+mod ecash;
 mod failures;
 mod memory;
 mod properties;
@@ -56,6 +57,7 @@ fn request(authorization: Option<&str>) -> Request<'_> {
         path: b"/paid",
         authorization: authorization.map(str::as_bytes),
         metadata_macaroon: None,
+        ecash: None,
     }
 }
 
@@ -65,6 +67,7 @@ fn invoice() -> Answer {
         bolt11: INVOICE.to_owned(),
         nonce: [9; 28],
         expires_at: NOW + 600,
+        ecash: String::new(),
     }
 }
 

@@ -127,6 +127,7 @@ impl Arrival {
             path: self.path.as_bytes(),
             authorization: self.header.as_deref().map(str::as_bytes),
             metadata_macaroon: self.metadata.as_deref().map(str::as_bytes),
+            ecash: None,
         };
         let keys = KeyRing::new(self.ring.iter().map(|number| root(*number)).collect());
         match memory {

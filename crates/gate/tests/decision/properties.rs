@@ -39,6 +39,14 @@ fn any_answer() -> impl Strategy<Value = Answer> {
         Just(Answer::UsedUp),
         Just(Answer::Dead),
         Just(Answer::CannotLookUp),
+        Just(Answer::NoEcash),
+        Just(Answer::EcashRefused("spent".to_owned())),
+        Just(Answer::Paid {
+            payment_hash: hash(),
+            preimage: super::preimage(),
+            nonce: [1; 28],
+            paid_at: NOW
+        }),
         failure.prop_map(Answer::Failed),
     ]
 }
@@ -133,7 +141,9 @@ proptest! {
                                 prop_assert!(policy.auto_detect || *proof != Proof::LookUp);
                             }
                         }
-                        Some((Question::Invoice { .. }, _)) => prop_assert!(false, "granted by an invoice"),
+                        Some((Question::Invoice { .. } | Question::Ecash { .. }, _)) => {
+                            prop_assert!(false, "granted by an invoice, or by ecash that was not sent");
+                        }
                     }
                     break;
                 }
@@ -148,6 +158,35 @@ proptest! {
                     step = gate.resume(answer.clone(), &keys(), NOW);
                     last = Some((question, answer));
                 }
+            }
+        }
+    }
+
+    /// Ecash is granted after it is said to be a payment, and then after a use of it is drawn, unless they aren't counted.
+    #[test]
+    fn no_grant_of_ecash_that_is_no_payment(
+        policy in any_policy(), token in "cashu[AB][a-z]{0,9}", answers in vec(any_answer(), 4),
+    ) {
+        let request = Request { ecash: Some(token.as_bytes()), ..request(None) };
+        let (mut gate, mut step) = Gate::start(&policy, &request, &keys(), NOW);
+        let mut said: Vec<&Answer> = Vec::new();
+        for answer in &answers {
+            if !matches!(step, Step::Ask(_)) {
+                break;
+            }
+            step = gate.resume(answer.clone(), &keys(), NOW);
+            said.push(answer);
+        }
+        if let Step::Grant(grant) = step {
+            match said[..] {
+                [Answer::Paid { payment_hash, .. }] => {
+                    prop_assert_eq!(policy.uses, Uses::Unlimited);
+                    prop_assert_eq!(*payment_hash, grant.payment_hash);
+                }
+                [Answer::Paid { payment_hash, .. }, Answer::Granted { .. }] => {
+                    prop_assert_eq!(*payment_hash, grant.payment_hash);
+                }
+                _ => prop_assert!(false, "granted after {said:?}"),
             }
         }
     }

@@ -7,15 +7,16 @@ use std::{
     task::Poll,
 };
 
-use agent_api::{FromAgent, Proof};
+use agent_api::{FromAgent, Proof, Secret32, SecretText};
 use l402::PaymentHash;
 use store::RequestId;
 
-use crate::engine::{Draw, Engine, Failure, Ready, Redeemed, Redemption, Wanted};
+use crate::engine::{Draw, Engine, Failure, Ready, Redeemed, Redemption, Taken, Wanted};
 
 pub(super) enum Question {
     Invoice { backend: String, wanted: Wanted },
     Redeem(Redemption),
+    Ecash { amount_msat: u64, terms: String, token: SecretText },
 }
 
 impl Question {
@@ -32,7 +33,7 @@ impl Question {
     /// What is drawn, where that is counted.
     pub(super) fn draws(&self) -> Option<Draw> {
         match self {
-            Self::Invoice { .. } | Self::Redeem(Redemption { limit: None, .. }) => None,
+            Self::Invoice { .. } | Self::Ecash { .. } | Self::Redeem(Redemption { limit: None, .. }) => None,
             Self::Redeem(Redemption { request, payment_hash, limit: Some(_), .. }) => {
                 Some(Draw { payment_hash: payment_hash.0, request: *request })
             }
@@ -43,8 +44,12 @@ impl Question {
     pub(super) fn at_once(&self, id: u64, engine: &Engine) -> Option<FromAgent> {
         let Self::Invoice { backend, wanted } = self else { return None };
         // After a panic the question is asked again, in a task of its own.
-        let ready = catch_unwind(AssertUnwindSafe(|| engine.ready_invoice(backend, wanted)));
-        Some(invoice(id, ready.ok()??))
+        let ready = catch_unwind(AssertUnwindSafe(|| {
+            let ready = engine.ready_invoice(backend, wanted)?;
+            Some((ready, engine.ecash_request(wanted.amount_msat)))
+        }));
+        let (ready, ecash) = ready.ok()??;
+        Some(invoice(id, ready, ecash))
     }
 
     pub(super) async fn answer(self, id: u64, engine: &Engine) -> FromAgent {
@@ -66,7 +71,20 @@ impl Question {
 
     async fn ask(self, id: u64, engine: &Engine) -> Result<FromAgent, Failure> {
         match self {
-            Self::Invoice { backend, wanted } => Ok(invoice(id, engine.invoice(&backend, wanted).await?)),
+            Self::Invoice { backend, wanted } => {
+                let ecash = engine.ecash_request(wanted.amount_msat);
+                Ok(invoice(id, engine.invoice(&backend, wanted).await?, ecash))
+            }
+            Self::Ecash { amount_msat, terms, token } => {
+                Ok(match engine.take_ecash(token.expose(), amount_msat, &terms).await? {
+                    Taken::Paid { payment_hash, preimage, nonce, paid_at } => {
+                        let preimage = Secret32::new(*preimage);
+                        FromAgent::Paid { id, payment_hash, preimage, nonce, paid_at }
+                    }
+                    Taken::Refused(refusal) => FromAgent::EcashRefused { id, reason: refusal.to_string() },
+                    Taken::NoEcash => FromAgent::NoEcash { id },
+                })
+            }
             Self::Redeem(redemption) => Ok(match engine.redeem(redemption).await? {
                 Redeemed::Granted { remaining } => FromAgent::Granted { id, remaining },
                 Redeemed::Unsettled { bolt11, expires_at } => FromAgent::Unsettled { id, bolt11, expires_at },
@@ -78,9 +96,9 @@ impl Question {
     }
 }
 
-fn invoice(id: u64, ready: Ready) -> FromAgent {
+fn invoice(id: u64, ready: Ready, ecash: String) -> FromAgent {
     let Ready { payment_hash, bolt11, nonce, expires_at } = ready;
-    FromAgent::Invoice { id, payment_hash: payment_hash.0, bolt11, nonce, expires_at }
+    FromAgent::Invoice { id, payment_hash: payment_hash.0, bolt11, nonce, expires_at, ecash }
 }
 
 /// The future's result; `None` if it panicked. The panic hook has logged where.

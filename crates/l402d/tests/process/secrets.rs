@@ -72,6 +72,7 @@ fn not_in_the_log_of_a_coprocess() {
     let (sim, dir) = (Sim::start(SimOptions::default()).unwrap(), tempfile::tempdir().unwrap());
     let config = settings::AgentConfig {
         root_keys: RootKeys { keys: vec![Secret::new(ROOT_KEY.as_bytes().to_vec())], file: None },
+        ecash: None,
         ..agent_config(&sim, dir.path())
     };
     let (mut daemon, lifeline) = Daemon::start_coprocess(&config);

@@ -48,6 +48,7 @@ pub fn agent_config(sim: &Sim, state_dir: &Path) -> AgentConfig {
         backends: vec![named_backend("default", &pairs, &|path: &Path| std::fs::read(path)).unwrap()],
         redis: None,
         root_keys: RootKeys::default(),
+        ecash: None,
         access: Access::default(),
     }
 }

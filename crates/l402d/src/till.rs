@@ -1,0 +1,56 @@
+//! The till, as the configuration says.
+
+use std::{path::Path, time::Duration};
+
+use ecash::{Lock, Options, RequestFormat, SecretKey, SeedSource, Terms, Till};
+use settings::{CASHU_P2PK_PRIVATE_KEY, CASHU_WHITELISTED_MINTS, Complaint, EcashSettings};
+use zeroize::Zeroizing;
+
+/// The wallet's file in the state directory.
+const DATABASE: &str = "cashu.db";
+/// Of a mint's answer. A mint that is well answers in well under a second; nginx waits for 15 s by default.
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// How ecash is taken.
+///
+/// # Errors
+/// What only cdk can see: an address or a key that is none.
+pub fn options(settings: &EcashSettings, state_dir: &Path) -> Result<Options, Complaint> {
+    let mints = settings.mints.iter().map(|mint| mint.parse()).collect::<Result<_, _>>();
+    let mints = mints.map_err(|_| {
+        let setting = &CASHU_WHITELISTED_MINTS;
+        Complaint::new(setting.name(), "is not valid", setting.kind.expected())
+    })?;
+    let key = settings.p2pk_key.as_ref().map(|key| SecretKey::from_hex(key.expose())).transpose();
+    let key = key.map_err(|_| {
+        let setting = &CASHU_P2PK_PRIVATE_KEY;
+        Complaint::new(setting.name(), "is not valid", setting.kind.expected())
+    })?;
+    let database = settings.database.clone().unwrap_or_else(|| state_dir.join(DATABASE));
+    let seed = match &settings.mnemonic {
+        Some(words) => SeedSource::Words(Zeroizing::new(words.expose().clone())),
+        None => SeedSource::Kept(database.with_extension("mnemonic")),
+    };
+    let terms = Terms {
+        mints,
+        lock: key.as_ref().map_or(Lock::None, |key| Lock::Key(key.public_key())),
+        require_dleq: settings.require_dleq,
+        format: if settings.request_b { RequestFormat::B } else { RequestFormat::A },
+    };
+    Ok(Options { database, seed, terms, key, deadline: DEADLINE })
+}
+
+/// Opens it.
+///
+/// # Errors
+/// The operator's to mend.
+pub async fn open(
+    settings: &EcashSettings,
+    state_dir: &Path,
+) -> Result<Till, Box<dyn std::error::Error + Send + Sync>> {
+    let options = options(settings, state_dir)?;
+    let mints: Vec<String> = options.terms.mints.iter().map(ToString::to_string).collect();
+    let mode = if options.key.is_some() { "locked to our key" } else { "plain" };
+    tracing::info!(wallet = %options.database.display(), mints = mints.join(" "), mode, "ecash is taken");
+    Ok(Till::open(options).await?)
+}
