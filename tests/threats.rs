@@ -91,9 +91,15 @@ const ALL: &[Threat] = &[
     ),
     threat(
         "the replay key can be spelt differently",
-        "The key is the payment hash, not the text of the credential.",
-        &["credentials::no_form_replays", "race::two_forms"],
-        "re-encoded ecash: no ecash",
+        "The key is the payment hash, not the text of the credential; of ecash, its proofs and not the token.",
+        &[
+            "credentials::no_form_replays",
+            "race::two_forms",
+            "cashu::plain",
+            "cashu::race",
+            "cashu::locked_race",
+        ],
+        "",
     ),
     threat(
         "a transient error burns a payment",
@@ -152,7 +158,12 @@ const ALL: &[Threat] = &[
         &["node::wrong_invoices", "node::of_another_certificate"],
         "",
     ),
-    threat("forged or borrowed ecash", "There is no ecash in this version.", &[], "no ecash"),
+    threat(
+        "forged or borrowed ecash",
+        "Mint, unit, keyset, amount after the fee, DLEQ proofs and locks are checked before the mint is asked, and only a listed mint is ever asked. Plain ecash counts once it is swapped, locked ecash if nobody else can spend it. A payment is on record before the grant.",
+        &["cashu::"],
+        "",
+    ),
     threat(
         "paid content in a shared cache",
         "402 and 401 say `no-store`, paid answers `private`; the access phase comes before nginx's own cache.",

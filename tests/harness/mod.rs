@@ -9,6 +9,7 @@ pub mod http;
 pub mod lnc;
 pub mod lnd;
 pub mod macaroon;
+pub mod mint;
 pub mod nginx;
 pub mod node;
 pub mod nwc;

@@ -11,6 +11,7 @@ use libtest_mimic::{Completion, Failed, Trial};
 
 use super::backends::{self, Backend};
 use super::lnd::{self, Pair};
+use super::mint;
 use super::stage::{FAULTY, Programs, Stage};
 use super::wallet::Wallet;
 
@@ -28,6 +29,8 @@ pub enum Needs {
     Backend,
     /// The simulator, and the module that `scripts/faulty.sh` builds.
     Faults,
+    /// A real Cashu mint, beside the simulator.
+    Mint,
 }
 
 /// One scenario.
@@ -60,6 +63,11 @@ impl Scenario {
     /// One that runs with the module in which callbacks can be made to panic.
     pub const fn on_faults(name: &'static str, run: fn(&Stage)) -> Self {
         Self { name, needs: Needs::Faults, run }
+    }
+
+    /// One that runs on the simulator and a real mint.
+    pub const fn on_mint(name: &'static str, run: fn(&Stage)) -> Self {
+        Self { name, needs: Needs::Mint, run }
     }
 }
 
@@ -126,7 +134,7 @@ pub fn trials(run: &Arc<Run>, scenarios: &[Scenario]) -> Vec<Trial> {
         let concerned = scenarios.iter().filter(|scenario| needs.contains(&scenario.needs));
         concerned.map(move |scenario| trial(run, *scenario, kind))
     };
-    const ON_FIRST: &[Needs] = &[Needs::Node, Needs::Simulator, Needs::Backend, Needs::Faults];
+    const ON_FIRST: &[Needs] = &[Needs::Node, Needs::Simulator, Needs::Backend, Needs::Faults, Needs::Mint];
     let first = of(Kind::Simulated(&backends::ALL[0]), ON_FIRST);
     let others = backends::ALL[1..].iter();
     let others = others.flat_map(|backend| of(Kind::Simulated(backend), &[Needs::Backend]));
@@ -165,6 +173,11 @@ fn trial(run: &Arc<Run>, scenario: Scenario, kind: Kind) -> Trial {
 fn perform(run: &Run, scenario: Scenario, kind: Kind) -> Result<Completion, Failed> {
     if scenario.needs == Needs::Faults && !run.programs.built.join(FAULTY).exists() {
         return Ok(Completion::ignored_with("the module with faults was not built (scripts/faulty.sh)"));
+    }
+    if scenario.needs == Needs::Mint
+        && let Some(reason) = mint::missing(mint::repository())
+    {
+        return Ok(Completion::ignored_with(reason));
     }
     let wallet: Arc<dyn Wallet> = match kind {
         Kind::Simulated(backend) => (backend.start)(),

@@ -6,6 +6,7 @@ mod basics;
 mod binding;
 mod bodies;
 mod cache;
+mod cashu;
 mod client;
 mod conformance;
 mod credentials;
@@ -50,6 +51,7 @@ pub fn all() -> Vec<Scenario> {
         redirects::ALL,
         bodies::ALL,
         cache::ALL,
+        cashu::ALL,
         transport::ALL,
         variables::ALL,
         settings::ALL,

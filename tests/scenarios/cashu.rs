@@ -1,0 +1,205 @@
+//! Ecash through nginx, with real mints: what buys, what is refused and why, and that nothing is bought twice.
+
+mod locked;
+mod outages;
+mod refusals;
+mod settings;
+
+use serde_json::json;
+
+use crate::harness::http::{Request, Response};
+use crate::harness::mint::{FEES, FREE, Rig};
+use crate::harness::nginx::Nginx;
+use crate::harness::scenario::Scenario;
+use crate::harness::site::{Site, content};
+use crate::harness::stage::Stage;
+use crate::harness::wait::at_once;
+
+pub const ALL: &[Scenario] = &[
+    Scenario::on_mint("cashu::plain", plain),
+    Scenario::on_mint("cashu::race", race),
+    Scenario::on_mint("cashu::reuse", reuse),
+    Scenario::on_mint("cashu::bound", bound),
+    Scenario::on_mint("cashu::restarts", restarts),
+    Scenario::on_mint("cashu::long_header", long_header),
+    Scenario::on_mint("cashu::refused", refusals::refused),
+    Scenario::on_mint("cashu::no_other_mint_is_contacted", refusals::no_other_mint_is_contacted),
+    Scenario::on_mint("cashu::locked", locked::locked),
+    Scenario::on_mint("cashu::locked_refusals", locked::refused),
+    Scenario::on_mint("cashu::locked_race", locked::race),
+    Scenario::on_mint("cashu::mint_down", outages::mint_down),
+    Scenario::on_mint("cashu::killed_during_the_swap", outages::killed_during_the_swap),
+    Scenario::on_simulator("cashu::off", settings::off),
+    Scenario::on_simulator("cashu::mistakes", settings::mistakes),
+];
+
+/// A token over the price of a site, 10 sat.
+const PRICE_SAT: u64 = 10;
+
+/// A site that takes ecash of both mints.
+fn site<'a>(stage: &'a Stage, rig: &Rig) -> Site<'a> {
+    stage.site().env("CASHU_ECASH_SUPPORT", "on").env("CASHU_WHITELISTED_MINTS", &rig.urls.join(","))
+}
+
+/// GET with ecash.
+fn with(token: &str) -> Request {
+    Request::get("/paid/a").header("X-Cashu", token)
+}
+
+fn pay(nginx: &Nginx<'_>, token: &str) -> Response {
+    nginx.send(&with(token))
+}
+
+/// A token that no log may ever hold a secret of.
+fn token(stage: &Stage, rig: &Rig, mint: usize, sat: u64, more: serde_json::Value) -> String {
+    let (token, secrets) = rig.token_with_secrets(mint, sat, more);
+    stage.keep_secret(&token);
+    secrets.iter().for_each(|secret| stage.keep_secret(secret));
+    token
+}
+
+/// Asserts a 400 with this in its detail.
+#[track_caller]
+fn assert_refused(answer: &Response, why: &str) {
+    assert_eq!(answer.status, 400, "{why}: {}", answer.text());
+    let body: serde_json::Value = serde_json::from_str(&answer.text()).unwrap();
+    assert_eq!(body["error"], "ecash_refused");
+    assert!(body["detail"].as_str().unwrap().contains(why), "{why}: {body}");
+    assert_eq!(answer.header("Cache-Control"), Some("no-store"));
+}
+
+/// A 402 asks for either, one retry with ecash is served, and no form of it is served again.
+fn plain(stage: &Stage) {
+    let rig = Rig::shared();
+    let nginx = site(stage, rig).paid("").start();
+    let asked = nginx.get("/paid/a");
+    let challenge = asked.challenge();
+    let request = asked.header("X-Cashu").unwrap();
+    assert!(request.starts_with("creqA"), "{request}");
+    let bytes: usize = asked.headers.iter().map(|(name, value)| name.len() + value.len() + 4).sum();
+    assert!(bytes <= 2048, "{bytes} bytes of headers");
+
+    for (number, more) in [json!({}), json!({"legacy": true}), json!({"dleq": false})].into_iter().enumerate()
+    {
+        let bought = token(stage, rig, FREE, PRICE_SAT, more);
+        let served = pay(&nginx, &bought).expect(200);
+        assert_eq!(served.text(), content("paid/a"));
+        assert_eq!(served.header("Cache-Control"), Some("private"));
+        assert_eq!(served.header("Authentication-Info"), None, "it has bought one request");
+        assert_refused(&pay(&nginx, &bought), "spent already");
+        let again = rig.reencode(&bought, json!({"legacy": number != 1, "reverse": true, "memo": "another"}));
+        assert_refused(&pay(&nginx, &again), "spent already");
+    }
+    let scheme = token(stage, rig, FEES, PRICE_SAT, json!({"fees": true}));
+    let request = Request::get("/paid/a").header("Authorization", format!("Cashu {scheme}"));
+    nginx.send(&request).expect(200);
+    assert_refused(&nginx.send(&request), "spent already");
+    // And the invoice is as good as ever.
+    nginx.get_paid("/paid/a", &stage.buy(&challenge)).expect(200);
+}
+
+/// 200 copies over four workers, in both encodings: one 200.
+fn race(stage: &Stage) {
+    let rig = Rig::shared();
+    let nginx = site(stage, rig).paid("").start();
+    let one = token(stage, rig, FREE, PRICE_SAT, json!({}));
+    let other = rig.reencode(&one, json!({"legacy": true, "reverse": true}));
+    let forms = [one, other];
+    let answers = at_once(200, |number| pay(&nginx, &forms[number % 2]));
+    assert_eq!(answers.iter().filter(|answer| answer.status == 200).count(), 1);
+    for answer in answers.iter().filter(|answer| answer.status != 200) {
+        assert_refused(answer, "spent already");
+    }
+}
+
+/// Where a payment buys more than one request, the answer carries an L402 token for the rest.
+fn reuse(stage: &Stage) {
+    let rig = Rig::shared();
+    let nginx = site(stage, rig)
+        .paid("l402_max_uses 3;")
+        .server("location /other/ { l402 on; l402_indefinite_access on; l402_macaroon_timeout 1h; }")
+        .start();
+    let bought = token(stage, rig, FREE, PRICE_SAT, json!({}));
+    let credential = credential(stage, &pay(&nginx, &bought).expect(200));
+    nginx.get_paid("/paid/a", &credential).expect(200);
+    // The ecash itself is the same payment, and draws from the same three.
+    pay(&nginx, &bought).expect(200);
+    nginx.get_paid("/paid/a", &credential).expect(402);
+    assert_refused(&pay(&nginx, &bought), "spent already");
+
+    let bought = token(stage, rig, FREE, PRICE_SAT, json!({}));
+    let request = Request::get("/other/a").header("X-Cashu", bought.as_str());
+    let credential = self::credential(stage, &nginx.send(&request).expect(200));
+    for _ in 0..5 {
+        nginx.get_paid("/other/a", &credential).expect(200);
+    }
+    assert_eq!(nginx.get_paid("/paid/a", &credential).status, 401, "it is for the other place");
+}
+
+/// What `Authentication-Info` lets the client come back with.
+fn credential(stage: &Stage, answer: &Response) -> String {
+    let value = answer.header("Authentication-Info").expect("a token");
+    let parts: Vec<&str> = value.split('"').collect();
+    let ["token=", token, ", preimage=", preimage, ""] = parts[..] else { panic!("{value}") };
+    stage.keep_secret(preimage);
+    format!("L402 {token}:{preimage}")
+}
+
+/// Ecash that has bought one thing buys no other, also where more requests are left of it.
+fn bound(stage: &Stage) {
+    let rig = Rig::shared();
+    let nginx = site(stage, rig)
+        .paid("l402_max_uses 5;")
+        .server("location /other/ { l402 on; l402_max_uses 5; l402_amount_msat_default 20000; }")
+        .start();
+    let bought = token(stage, rig, FREE, 30, json!({}));
+    pay(&nginx, &bought).expect(200);
+    for (method, path) in [("GET", "/paid/b"), ("POST", "/paid/a"), ("GET", "/other/a")] {
+        let request = Request::new(method, path).header("X-Cashu", bought.as_str());
+        assert_refused(&nginx.send(&request), "spent already");
+    }
+    nginx.send(&Request::new("HEAD", "/paid/a").header("X-Cashu", bought.as_str())).expect(200);
+}
+
+/// A restart of nginx, a reload and a killed l402d: what was spent stays spent, what was not is served.
+fn restarts(stage: &Stage) {
+    stage.tolerate("exited on signal 9");
+    let rig = Rig::shared();
+    let mut nginx = site(stage, rig).paid("").start();
+    let spent: Vec<String> = (0..2).map(|_| token(stage, rig, FREE, PRICE_SAT, json!({}))).collect();
+    for token in &spent {
+        pay(&nginx, token).expect(200);
+    }
+    let check = |nginx: &Nginx<'_>| {
+        for token in &spent {
+            assert_refused(&pay(nginx, token), "spent already");
+        }
+        pay(nginx, &token(stage, rig, FREE, PRICE_SAT, json!({}))).expect(200);
+    };
+    check(&nginx);
+    nginx.restart();
+    check(&nginx);
+    nginx.reload();
+    check(&nginx);
+    let agent = nginx.agent(None);
+    crate::harness::process::signal(agent, crate::harness::process::Signal::KILL);
+    nginx.agent(Some(agent));
+    check(&nginx);
+}
+
+/// nginx's 8 KiB for a header are enough for some thirty proofs. What is longer is answered 400 by nginx itself, and
+/// served where there is room.
+fn long_header(stage: &Stage) {
+    let rig = Rig::shared();
+    let small = site(stage, rig).paid("").start();
+    let bought = token(stage, rig, FREE, 0, json!({"pieces": 45}));
+    assert!(bought.len() > 8 * 1024 && bought.len() < 32 * 1024, "{}", bought.len());
+    assert_eq!(pay(&small, &bought).status, 400);
+    let page = "error_page 494 =400 /too_long; location = /too_long { internal; return 400 \
+                \"raise large_client_header_buffers\"; }";
+    let told = site(stage, rig).paid("").server(page).start();
+    assert!(pay(&told, &bought).expect(400).text().contains("large_client_header_buffers"));
+    let large = site(stage, rig).http("large_client_header_buffers 4 32k;").paid("").start();
+    pay(&large, &bought).expect(200);
+    assert_refused(&pay(&large, &bought), "spent already");
+}
