@@ -47,7 +47,8 @@ pub static CASHU_P2PK_MODE: Setting = Setting {
     why: "Plain ecash is what every wallet can send.",
     doc: "Takes only ecash that is locked to our key (NUT-11). It is verified without its mint, since nobody else can spend \
           it, and redeemed in the background: no round trip, and sales go on while a mint is down. \
-          `CASHU_P2PK_PRIVATE_KEY` is required with it. Off, a token is swapped at its mint before it counts.",
+          `CASHU_P2PK_PRIVATE_KEY` is required with it, and `REDIS_URL` is refused: several hosts would each take the same \
+          token. Off, a token is swapped at its mint before it counts.",
     example: "on",
 };
 
@@ -61,8 +62,7 @@ pub static CASHU_P2PK_PRIVATE_KEY: Setting = Setting {
     default: "",
     why: "None: it is required in P2PK mode.",
     doc: "The private key that ecash is to be locked to. Who knows it can take ecash that is not redeemed yet. Keep the former \
-          one in place until everything is redeemed: another key can't spend what was locked to this one. Give each host \
-          its own.",
+          one in place until everything is redeemed: another key can't spend what was locked to this one.",
     example: "\"$(openssl rand -hex 32)\"",
 };
 

@@ -95,9 +95,8 @@ fn lnd_of(backend: &BackendSettings) -> &LndSettings {
 
 #[test]
 fn every_key_is_understood() {
-    let top = entries(
-        1,
-        vec![
+    let all = || {
+        let pairs = vec![
             ("state_dir", Value::text("/srv/l402d/")),
             ("listen", Value::text("unix:/run/l402d/l402d.sock")),
             ("socket_group", Value::Number("33".into())),
@@ -121,11 +120,19 @@ fn every_key_is_understood() {
             ("cashu_wallet_mnemonic_file", Value::text("words")),
             ("log_file", Value::text("/var/log/l402d.log")),
             ("log_filter", Value::text("debug")),
-        ],
-    );
+        ];
+        entries(1, pairs)
+    };
+    let top = all();
     let set = top.iter().map(|entry| entry.key.as_str()).chain(["root_key", "cashu_wallet_mnemonic"]);
     let set: Vec<&str> = set.collect();
     assert!(SETTINGS.iter().filter(|setting| setting.is_in_file()).all(|setting| set.contains(&setting.key)));
+    // Locked ecash and Redis go together with everything but each other.
+    let mut locked = all();
+    locked.retain(|entry| entry.key != "redis_url" && entry.key != "redis_ca_file");
+    let locked = understand(&file(0o640, with_backends(locked, vec![("default", lnd())])), &[]).unwrap();
+    let mut top = all();
+    top.retain(|entry| !entry.key.starts_with("cashu_p2pk"));
     let mut main = lnd();
     main.push(("timeout", Value::Number("5".into())));
     main.push(("socks5_proxy", Value::text("127.0.0.1:9050")));
@@ -139,8 +146,8 @@ fn every_key_is_understood() {
         require_dleq: true,
         request_b: true,
     };
-    assert_eq!(config.ecash, Some(ecash));
-    let shown = format!("{config:?}");
+    assert_eq!(locked.ecash, Some(ecash));
+    let shown = format!("{locked:?}");
     assert!(!shown.contains("1f1f1f") && !shown.contains("abandon"), "{shown}");
     assert_eq!(config.state_dir, Path::new("/srv/l402d"));
     assert_eq!(config.socket, Path::new("/run/l402d/l402d.sock"));
@@ -165,6 +172,20 @@ fn every_key_is_understood() {
     let main = lnd_of(&config.backends[1]);
     assert_eq!((config.backends[1].timeout_ms, main.socks5_proxy.as_deref()), (5000, Some("127.0.0.1:9050")));
     assert_eq!(main.macaroon, Secret::new(macaroon()));
+}
+
+#[test]
+fn locked_ecash_is_of_one_host() {
+    let pairs = vec![
+        ("root_key_file", Value::text("keys")),
+        ("redis_url", Value::text("redis://10.0.0.7")),
+        ("cashu_ecash_support", Value::text("on")),
+        ("cashu_whitelisted_mints", Value::text("https://mint.example.com")),
+        ("cashu_p2pk_mode", Value::text("on")),
+        ("cashu_p2pk_private_key", Value::text("1F".repeat(32))),
+    ];
+    let file = file(0o640, with_backends(entries(1, pairs), vec![("default", lnd())]));
+    complains(&file, &[], &[("CASHU_P2PK_MODE is on together with REDIS_URL", None)]);
 }
 
 #[test]
