@@ -229,9 +229,9 @@ const ALL: &[Threat] = &[
     ),
     threat(
         "invoice flood",
-        "Calls to the node are bounded, and so is who waits for one; beyond it 503 and Retry-After at once. Nothing is made ahead of a price that is hardly asked for. nginx's `limit_req` comes before us.",
-        &["flood::", "ready::a_varied_price_fills_nothing"],
-        "",
+        "Calls to the node are bounded, and so is who waits for one; beyond it 503 and Retry-After at once. Nothing is made ahead of a price that is hardly asked for. `l402_invoice_rate_limit` bounds what one address gets (429), before an invoice is made or taken; nginx's `limit_req` comes before us.",
+        &["flood::", "ready::a_varied_price_fills_nothing", "rate::"],
+        "addresses that a client has many of are bounded together by the first two alone",
     ),
     threat(
         "privilege",

@@ -87,6 +87,7 @@ impl Case {
             uses: self.uses,
             backend: "default",
             description: "a path",
+            rate: None,
         }
     }
 

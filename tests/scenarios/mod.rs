@@ -23,6 +23,7 @@ mod panics;
 mod phases;
 mod privilege;
 mod races;
+mod rate_limit;
 mod ready_invoices;
 mod redirects;
 mod redis;
@@ -46,6 +47,7 @@ pub fn all() -> Vec<Scenario> {
         refusals::ALL,
         binding::ALL,
         races::ALL,
+        rate_limit::ALL,
         replay::ALL,
         phases::ALL,
         redirects::ALL,

@@ -19,6 +19,7 @@ use crate::harness::wait;
 pub const ALL: &[Scenario] = &[
     Scenario::on_simulator("ready::served_while_the_node_hangs", served_while_the_node_hangs),
     Scenario::on_simulator("ready::served_while_the_node_is_away", served_while_the_node_is_away),
+    Scenario::on_simulator("ready::the_rate_comes_first", the_rate_comes_first),
     Scenario::on_nodes("ready::handed_out_once", handed_out_once),
     Scenario::on_simulator("ready::as_long_to_pay_as_ever", as_long_to_pay_as_ever),
     Scenario::on_simulator("ready::unused_are_cancelled_at_the_end", unused_are_cancelled_at_the_end),
@@ -91,6 +92,20 @@ fn served_while_the_node_is_away(stage: &Stage) {
         (nginx.get_paid("/paid/a", &meanwhile[0].alone()).status == 200).then_some(())
     });
     nginx.get_paid("/paid/a", &meanwhile[0].alone()).challenge();
+}
+
+/// Two locations sell the same: who is limited in one gets none of what is ready for both.
+fn the_rate_comes_first(stage: &Stage) {
+    let nginx = stage
+        .paid_site("l402_realm all; l402_max_uses 5; location /paid/few/ { l402_invoice_rate_limit 1r/h; }");
+    warm(stage, &nginx);
+    stage.sim().fault(Fault::hang().at(Method::AddInvoice));
+    let first = nginx.get("/paid/few/a").challenge();
+    for _ in 0..3 {
+        assert_eq!(nginx.get("/paid/few/a").status, 429);
+    }
+    let others = nginx.get("/paid/a").challenge();
+    all_differ([&first, &others]);
 }
 
 /// Parallel clients of four workers, on a pool that is emptied and filled all the while.

@@ -41,6 +41,7 @@ fn policy() -> Policy<'static> {
         uses: Uses::Unlimited,
         backend: "default",
         description: "Access to example.com/paid/1k",
+        rate: None,
     }
 }
 

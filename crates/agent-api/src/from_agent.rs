@@ -18,6 +18,7 @@ const FAULT_REFUSED: u8 = 1;
 const FAULT_UNAVAILABLE: u8 = 2;
 const FAULT_TIMED_OUT: u8 = 3;
 const FAULT_INTERNAL: u8 = 4;
+const FAULT_LIMITED: u8 = 5;
 
 /// A frame from l402d to a front end.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -127,6 +128,11 @@ pub enum Fault {
     TimedOut,
     /// A fault of l402d itself (500).
     Internal,
+    /// The client's: it asks for more challenges than it may have. 429.
+    Limited {
+        /// When it may have the next, in seconds.
+        retry_after_s: u32,
+    },
 }
 
 impl FromAgent {
@@ -258,6 +264,10 @@ fn put_failed(out: &mut Vec<u8>, id: u64, fault: Fault, reason: &str) {
             }
             Fault::TimedOut => out.push(FAULT_TIMED_OUT),
             Fault::Internal => out.push(FAULT_INTERNAL),
+            Fault::Limited { retry_after_s } => {
+                out.push(FAULT_LIMITED);
+                out.extend_from_slice(&retry_after_s.to_le_bytes());
+            }
         }
         put_str(out, reason, MAX_TEXT);
     });
@@ -269,6 +279,7 @@ fn read_fault(body: &mut Reader<'_>) -> Result<Fault, FrameError> {
         FAULT_UNAVAILABLE => Ok(Fault::Unavailable { retry_after_s: body.u32()? }),
         FAULT_TIMED_OUT => Ok(Fault::TimedOut),
         FAULT_INTERNAL => Ok(Fault::Internal),
+        FAULT_LIMITED => Ok(Fault::Limited { retry_after_s: body.u32()? }),
         _ => Err(FrameError::BadField("fault")),
     }
 }

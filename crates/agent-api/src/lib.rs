@@ -26,7 +26,7 @@ pub mod coprocess;
 pub use error::FrameError;
 pub use from_agent::{Fault, FromAgent};
 pub use secret::{Secret32, SecretText};
-pub use to_agent::{Proof, ToAgent};
+pub use to_agent::{Proof, Rate, ToAgent};
 
 /// The version both ends speak. It changes with any change of a frame's layout or meaning.
 pub const PROTOCOL: u16 = 2;

@@ -31,6 +31,9 @@ pub enum ToAgent {
         amount_msat: u64,
         /// What the payer's wallet shows; cut to [`MAX_TEXT`] bytes.
         description: String,
+        /// How often whoever asks may be challenged: beyond it the answer is `Failed` with
+        /// [`Fault::Limited`](crate::Fault::Limited), and no invoice is made.
+        rate: Option<Rate>,
     },
     /// Asks whether a payment is settled and draws one unit of what it bought. Answered by `Granted`,
     /// `Unsettled`, `UsedUp`, `Dead`, `CannotLookUp` or `Failed`.
@@ -67,6 +70,17 @@ pub enum ToAgent {
     },
 }
 
+/// So many challenges in a window, for all that have the same name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// Whose challenges are counted together; cut to [`MAX_TEXT`] bytes.
+    pub key: String,
+    /// How many.
+    pub limit: u32,
+    /// In how many seconds.
+    pub window_s: u32,
+}
+
 /// How a client shows that it paid.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Proof {
@@ -95,11 +109,18 @@ impl ToAgent {
                 out.extend_from_slice(&protocol.to_le_bytes());
                 out.extend_from_slice(&pid.to_le_bytes());
             }),
-            Self::Invoice { id, backend, amount_msat, description } => frame(out, INVOICE, *id, |out| {
-                put_str(out, backend, MAX_NAME);
-                out.extend_from_slice(&amount_msat.to_le_bytes());
-                put_str(out, description, MAX_TEXT);
-            }),
+            Self::Invoice { id, backend, amount_msat, description, rate } => {
+                frame(out, INVOICE, *id, |out| {
+                    put_str(out, backend, MAX_NAME);
+                    out.extend_from_slice(&amount_msat.to_le_bytes());
+                    put_str(out, description, MAX_TEXT);
+                    put_option_u32(out, rate.as_ref().map(|rate| rate.limit));
+                    if let Some(Rate { key, window_s, .. }) = rate {
+                        out.extend_from_slice(&window_s.to_le_bytes());
+                        put_str(out, key, MAX_TEXT);
+                    }
+                })
+            }
             Self::Redeem { id, request, backend, payment_hash, proof, limit } => {
                 frame(out, REDEEM, *id, |out| {
                     out.extend_from_slice(request);
@@ -138,6 +159,12 @@ impl ToAgent {
                 backend: body.string("backend", MAX_NAME)?,
                 amount_msat: body.u64()?,
                 description: body.string("description", MAX_TEXT)?,
+                rate: match body.option_u32("rate")? {
+                    None => None,
+                    Some(limit) => {
+                        Some(Rate { limit, window_s: body.u32()?, key: body.string("rate", MAX_TEXT)? })
+                    }
+                },
             },
             REDEEM => Self::Redeem {
                 id,

@@ -2,7 +2,7 @@
 //! must come with another `PROTOCOL`.
 #![allow(clippy::unwrap_used)]
 
-use agent_api::{Fault, FromAgent, PROTOCOL, Proof, Secret32, SecretText, ToAgent};
+use agent_api::{Fault, FromAgent, PROTOCOL, Proof, Rate, Secret32, SecretText, ToAgent};
 use std::path::Path;
 
 const REQUEST: [u8; 16] = [0x77; 16];
@@ -31,10 +31,17 @@ fn to_agent() -> Vec<(&'static str, ToAgent)> {
         proof,
         limit,
     };
-    let (backend, description) = ("default".into(), "a report".into());
+    let ask = |rate| ToAgent::Invoice {
+        id: 7,
+        backend: "default".into(),
+        amount_msat: 10_000,
+        description: "a report".into(),
+        rate,
+    };
     vec![
         ("hello", ToAgent::Hello { protocol: PROTOCOL, pid: 4242 }),
-        ("ask-invoice", ToAgent::Invoice { id: 7, backend, amount_msat: 10_000, description }),
+        ("ask-invoice", ask(None)),
+        ("ask-invoice-limited", ask(Some(Rate { key: "/a 12::".into(), limit: 5, window_s: 60 }))),
         ("redeem-preimage", redeem(8, Proof::Preimage(Secret32::new([0xaa; 32])), Some(3))),
         ("redeem-look-up", redeem(9, Proof::LookUp, None)),
         (
@@ -87,6 +94,7 @@ fn from_agent() -> Vec<(&'static str, FromAgent)> {
         ("failed-refused", failed(Fault::Refused, "no route")),
         ("failed-unavailable", failed(Fault::Unavailable { retry_after_s: 5 }, "connection refused")),
         ("failed-timed-out", failed(Fault::TimedOut, "")),
+        ("failed-limited", failed(Fault::Limited { retry_after_s: 12 }, "")),
         ("failed-internal", failed(Fault::Internal, "disk full")),
     ]
 }

@@ -4,7 +4,7 @@
 
 use agent_api::{
     Fault, FrameError, FromAgent, LENGTH_BYTES, MAX_ECASH, MAX_FRAME, MAX_INVOICE, MAX_KEYS, MAX_NAME,
-    MAX_REQUEST, MAX_TERMS, MAX_TEXT, PROTOCOL, Proof, Secret32, SecretText, ToAgent,
+    MAX_REQUEST, MAX_TERMS, MAX_TEXT, PROTOCOL, Proof, Rate, Secret32, SecretText, ToAgent,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -19,11 +19,13 @@ fn secret() -> impl Strategy<Value = Secret32> {
 
 fn to_agent() -> impl Strategy<Value = ToAgent> {
     let proof = prop_oneof![Just(Proof::LookUp), secret().prop_map(Proof::Preimage)];
+    let rate = (text(MAX_TEXT), any::<u32>(), any::<u32>());
+    let rate = rate.prop_map(|(key, limit, window_s)| Rate { key, limit, window_s });
     prop_oneof![
         any::<u32>().prop_map(|pid| ToAgent::Hello { protocol: PROTOCOL, pid }),
-        (any::<u64>(), text(MAX_NAME), any::<u64>(), text(MAX_TEXT)).prop_map(
-            |(id, backend, amount_msat, description)| {
-                ToAgent::Invoice { id, backend, amount_msat, description }
+        (any::<u64>(), text(MAX_NAME), any::<u64>(), text(MAX_TEXT), proptest::option::of(rate)).prop_map(
+            |(id, backend, amount_msat, description, rate)| {
+                ToAgent::Invoice { id, backend, amount_msat, description, rate }
             }
         ),
         (any::<u64>(), any::<[u8; 16]>(), text(MAX_NAME), any::<[u8; 32]>(), proof, any::<Option<u32>>())
@@ -45,6 +47,7 @@ fn from_agent() -> impl Strategy<Value = FromAgent> {
         any::<u32>().prop_map(|retry_after_s| Fault::Unavailable { retry_after_s }),
         Just(Fault::TimedOut),
         Just(Fault::Internal),
+        any::<u32>().prop_map(|retry_after_s| Fault::Limited { retry_after_s }),
     ];
     prop_oneof![
         (any::<[u8; 16]>(), vec(secret(), 0..=MAX_KEYS)).prop_map(|(instance, keys)| FromAgent::Welcome {
@@ -179,7 +182,9 @@ proptest! {
 
     #[test]
     fn text_beyond_its_bound_is_cut_at_a_character(text in "\\PC{1100,1400}") {
-        let frame = ToAgent::Invoice { id: 1, backend: text.clone(), amount_msat: 1, description: text.repeat(4) };
+        let rate = None;
+        let frame =
+            ToAgent::Invoice { id: 1, backend: text.clone(), amount_msat: 1, description: text.repeat(4), rate };
         let bytes = bytes_of(|out| frame.encode(out));
         prop_assert!(bytes.len() <= MAX_FRAME);
         let Ok(Some((ToAgent::Invoice { backend, description, .. }, _))) = ToAgent::decode(&bytes) else {

@@ -20,6 +20,6 @@ mod step;
 pub use l402::{PaymentHash, Preimage, TokenId, Uses};
 pub use machine::Gate;
 pub use memory::Memory;
-pub use policy::{Policy, Realm, Request};
+pub use policy::{Policy, Rate, Realm, Request, rate_key};
 pub use response::{Outcome, Response};
-pub use step::{Answer, Ecash, Failure, Grant, Issued, Proof, Question, Step};
+pub use step::{Answer, ChallengeRate, Ecash, Failure, Grant, Issued, Proof, Question, Step};

@@ -11,7 +11,7 @@ use crate::judge::{Redeemable, Refusal, Stale, Verdict, Verified, judge};
 use crate::memory::Memory;
 use crate::policy::{OwnedSale, Policy, Request, Sale};
 use crate::response::{Asked, End, Response, respond};
-use crate::step::{Answer, Ecash, Failure, Grant, Question, Step};
+use crate::step::{Answer, ChallengeRate, Ecash, Failure, Grant, Question, Step};
 
 /// One request on its way to a grant or an answer. Owns all it needs while suspended; one that has come to its end at
 /// once holds nothing.
@@ -348,6 +348,11 @@ fn question(waiting: &Waiting, sale: &Sale<'_>) -> Question {
             backend: sale.backend.to_owned(),
             amount_msat: sale.price.0,
             description: sale.description.to_owned(),
+            rate: sale.rate.map(|rate| ChallengeRate {
+                key: rate.key.to_owned(),
+                limit: rate.limit,
+                window_s: rate.window_s,
+            }),
         },
     }
 }

@@ -1,6 +1,6 @@
 //! What comes in: the operator's policy for a location, and the client's request.
 
-use std::fmt;
+use std::{fmt, net::Ipv6Addr};
 
 use l402::{Msat, Scope, Terms, Uses};
 
@@ -34,6 +34,32 @@ pub struct Policy<'a> {
     pub backend: &'a str,
     /// What the invoice says it is for.
     pub description: &'a str,
+    /// How often this client may be challenged here.
+    pub rate: Option<Rate<'a>>,
+}
+
+/// So many challenges in a window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate<'a> {
+    /// Whose challenges are counted together: the location and the client.
+    pub key: &'a str,
+    /// How many.
+    pub limit: u32,
+    /// In how many seconds.
+    pub window_s: u32,
+}
+
+/// The name that a client's challenges at a route are counted under. Of an IPv6 address the first 64 bits count: whoever
+/// has one has all of them.
+pub fn rate_key(route: &str, address: &[u8]) -> String {
+    let text = String::from_utf8_lossy(address);
+    match text.parse::<Ipv6Addr>() {
+        Ok(v6) if v6.to_ipv4_mapped().is_none() => {
+            let [a, b, c, d, ..] = v6.segments();
+            format!("{route} {a:x}:{b:x}:{c:x}:{d:x}::")
+        }
+        _ => format!("{route} {text}"),
+    }
 }
 
 /// A client's request, as the client made it.
@@ -78,6 +104,7 @@ pub(crate) struct Sale<'a> {
     uses: Uses,
     pub(crate) backend: &'a str,
     pub(crate) description: &'a str,
+    pub(crate) rate: Option<Rate<'a>>,
 }
 
 impl<'a> Sale<'a> {
@@ -94,6 +121,7 @@ impl<'a> Sale<'a> {
             uses: policy.uses,
             backend: policy.backend,
             description: policy.description,
+            rate: policy.rate,
         }
     }
 
@@ -148,6 +176,8 @@ pub(crate) struct OwnedSale {
     uses: Uses,
     backend: String,
     description: String,
+    /// Its key, and the rest.
+    rate: Option<(String, u32, u32)>,
 }
 
 impl OwnedSale {
@@ -164,6 +194,7 @@ impl OwnedSale {
             uses: sale.uses,
             backend: sale.backend.to_owned(),
             description: sale.description.to_owned(),
+            rate: sale.rate.map(|rate| (rate.key.to_owned(), rate.limit, rate.window_s)),
         }
     }
 
@@ -180,6 +211,11 @@ impl OwnedSale {
             uses: self.uses,
             backend: &self.backend,
             description: &self.description,
+            rate: self.rate.as_ref().map(|(key, limit, window_s)| Rate {
+                key,
+                limit: *limit,
+                window_s: *window_s,
+            }),
         }
     }
 }

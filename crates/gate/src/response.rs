@@ -9,7 +9,7 @@ use crate::step::Failure;
 /// An answer to the client, whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Response {
-    /// 400, 401, 402 or 5xx; never a 2xx.
+    /// 400, 401, 402, 429 or 5xx; never a 2xx.
     pub status: u16,
     /// Besides Content-Type and Content-Length.
     pub headers: Vec<(&'static str, String)>,
@@ -32,6 +32,8 @@ pub enum Outcome {
     Challenged,
     /// Reminded of an invoice that isn't paid yet.
     Unpaid,
+    /// Asked for more challenges than it may have.
+    Limited,
     /// Sent a credential that is no good.
     Refused,
     /// The wallet or l402d couldn't be reached, or was silent.
@@ -47,6 +49,7 @@ impl Outcome {
             Outcome::Granted => "granted",
             Outcome::Challenged => "challenged",
             Outcome::Unpaid => "unpaid",
+            Outcome::Limited => "limited",
             Outcome::Refused => "refused",
             Outcome::Unavailable => "unavailable",
             Outcome::Error => "error",
@@ -126,13 +129,17 @@ fn ecash_failed(failure: Failure) -> Response {
             (503, "the ecash can not be checked now; send the same token again")
         }
         Failure::TimedOut => (504, "the mint did not answer in time; send the same token again"),
-        Failure::AgentGone { .. } | Failure::Internal => return failed(failure),
+        Failure::AgentGone { .. } | Failure::Limited { .. } | Failure::Internal => return failed(failure),
     };
     let mut response = answer(status, "ecash_unavailable", detail, "", Outcome::Unavailable);
     if status == 503 {
         let retry_after_s = match failure {
             Failure::Unavailable { retry_after_s } => retry_after_s.max(1),
-            Failure::Refused | Failure::TimedOut | Failure::AgentGone { .. } | Failure::Internal => 1,
+            Failure::Refused
+            | Failure::TimedOut
+            | Failure::AgentGone { .. }
+            | Failure::Limited { .. }
+            | Failure::Internal => 1,
         };
         response = response.header("Retry-After", retry_after_s.to_string());
     }
@@ -162,18 +169,29 @@ fn failed(failure: Failure) -> Response {
         Failure::AgentGone { .. } => {
             (503, "agent_unavailable", "the payment agent l402d can not be reached", Outcome::Unavailable)
         }
+        Failure::Limited { .. } => (
+            429,
+            "too_many_challenges",
+            "too many unpaid requests; pay, or come back later",
+            Outcome::Limited,
+        ),
         Failure::Internal => {
             (500, "internal_error", "the payment gate failed; this is not the client's fault", Outcome::Error)
         }
     };
     let mut response = answer(status, error, detail, "", outcome);
     match failure {
-        Failure::Unavailable { retry_after_s } | Failure::AgentGone { retry_after_s } => {
+        Failure::Unavailable { retry_after_s }
+        | Failure::AgentGone { retry_after_s }
+        | Failure::Limited { retry_after_s } => {
             response = response.header("Retry-After", retry_after_s.max(1).to_string());
         }
         Failure::Refused | Failure::TimedOut | Failure::Internal => {}
     }
-    response.log = Some(format!("answered {status}: {detail}"));
+    // A client that is limited is no news: the access log has it.
+    if !matches!(failure, Failure::Limited { .. }) {
+        response.log = Some(format!("answered {status}: {detail}"));
+    }
     response
 }
 

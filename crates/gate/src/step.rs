@@ -83,6 +83,8 @@ pub enum Question {
         amount_msat: u64,
         /// What for.
         description: String,
+        /// Beyond this there is none: [`Failure::Limited`].
+        rate: Option<ChallengeRate>,
     },
     /// Has it been paid, and is something left of it? If so, draw one use.
     Redeem {
@@ -106,6 +108,17 @@ pub enum Question {
         /// The ecash.
         token: Ecash,
     },
+}
+
+/// So many challenges in a window.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChallengeRate {
+    /// Whose challenges are counted together.
+    pub key: String,
+    /// How many.
+    pub limit: u32,
+    /// In how many seconds.
+    pub window_s: u32,
 }
 
 /// How a payment is known to be settled.
@@ -185,6 +198,11 @@ pub enum Failure {
     /// l402d can't be reached.
     AgentGone {
         /// Seconds until it's worth trying again.
+        retry_after_s: u32,
+    },
+    /// The client asks for more challenges than it may have.
+    Limited {
+        /// Seconds until it may have the next.
         retry_after_s: u32,
     },
     /// Our fault.

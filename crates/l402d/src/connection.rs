@@ -204,9 +204,9 @@ impl Connection {
             match frame {
                 ToAgent::Hello { .. } => return Err(io::Error::other("it said Hello twice")),
                 ToAgent::Cancel { id } => self.cancel(id),
-                ToAgent::Invoice { id, backend, amount_msat, description } => {
+                ToAgent::Invoice { id, backend, amount_msat, description, rate } => {
                     let wanted = Wanted { amount_msat, description };
-                    self.start(id, Question::Invoice { backend, wanted }).await?;
+                    self.start(id, Question::Invoice { backend, wanted, rate }).await?;
                 }
                 ToAgent::Ecash { id, amount_msat, terms, token } => {
                     self.start(id, Question::Ecash { amount_msat, terms, token }).await?;

@@ -4,6 +4,7 @@
 //! functions over a [`Lightning`] wallet and a [`Store`]. Dropping their futures gives the question up;
 //! whoever gives up a redemption calls [`Engine::undo`] too.
 
+mod admit;
 mod backend;
 mod calls;
 mod ecash;

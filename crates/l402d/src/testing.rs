@@ -13,7 +13,7 @@ use l402::{Msat, PaymentHash, Preimage};
 use lightning::{
     Cancelled, Health, Invoice, InvoiceRequest, Lightning, LightningError, Lookup, Reply, Settlement,
 };
-use store::{BoxFuture, Claim, Claimed, Hash, Model, RequestId, Settled, Store, StoreError};
+use store::{BoxFuture, Claim, Claimed, Hash, Model, Rate, RequestId, Settled, Store, StoreError, Taken};
 use tokio::{sync::mpsc, time::sleep};
 
 /// The preimage of the `n`th invoice of a [`Wallet`].
@@ -226,6 +226,10 @@ impl Store for Flaky {
 
     fn settled_put(&self, payment_hash: Hash, settled: Settled) -> BoxFuture<'_, Result<(), StoreError>> {
         self.model.settled_put(payment_hash, settled)
+    }
+
+    fn rate_take<'a>(&'a self, key: &'a str, rate: Rate) -> BoxFuture<'a, Taken> {
+        self.model.rate_take(key, rate)
     }
 
     fn is_shared(&self) -> bool {

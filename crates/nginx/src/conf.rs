@@ -10,7 +10,7 @@ use ngx::ffi::{
     ngx_conf_t, ngx_cycle_t, ngx_http_complex_value_t, ngx_http_conf_ctx_t, ngx_http_core_loc_conf_t,
     ngx_http_core_module, ngx_http_core_srv_conf_t, ngx_http_module, ngx_http_request_t,
 };
-use settings::{AMOUNT_MSAT_DEFAULT, DEFAULT_AGENT_TIMEOUT_MS, L402};
+use settings::{AMOUNT_MSAT_DEFAULT, DEFAULT_AGENT_TIMEOUT_MS, L402, value::Rate};
 
 use crate::module_index;
 use crate::nginx;
@@ -102,6 +102,8 @@ pub struct LocationConf {
     pub max_uses: Option<u32>,
     /// `l402_realm`; `off` is `None` inside.
     pub realm: Option<Placed<Option<Realm>>>,
+    /// `l402_invoice_rate_limit`; `off` is `None` inside.
+    pub rate: Option<Option<Rate>>,
     /// `l402_backend name …;` or `l402_lnurl_addr address;`
     pub payee: Option<Placed<Payee>>,
     /// What all of it comes to; `None` where nothing is sold.
@@ -147,6 +149,10 @@ pub struct Offer {
     pub for_locations: bool,
     /// What the invoice says it is for.
     pub description: String,
+    /// How often one client may be challenged.
+    pub rate: Option<Rate>,
+    /// What its challenges are counted under.
+    pub route: String,
 }
 
 impl Offer {

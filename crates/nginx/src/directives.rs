@@ -12,7 +12,7 @@ use ngx::ffi::{
 };
 use settings::{
     AGENT, AGENT_TIMEOUT, AMOUNT_MSAT_DEFAULT, AUTO_DETECT_PAYMENT, BACKEND, Complaint, INDEFINITE_ACCESS,
-    L402, LNURL_ADDR, MACAROON_TIMEOUT, MAX_USES, REALM, STATE_DIR,
+    INVOICE_RATE_LIMIT, L402, LNURL_ADDR, MACAROON_TIMEOUT, MAX_USES, REALM, STATE_DIR,
 };
 
 use crate::conf::{Block, Complex, LocationConf, MainConf, Payee, Place, Placed, Value};
@@ -22,13 +22,14 @@ use crate::nginx;
 const EVERYWHERE: u32 = NGX_HTTP_MAIN_CONF | NGX_HTTP_SRV_CONF | NGX_HTTP_LOC_CONF;
 
 /// nginx's table.
-pub static mut COMMANDS: [ngx_command_t; 14] = [
+pub static mut COMMANDS: [ngx_command_t; 15] = [
     location(c"l402", EVERYWHERE | NGX_CONF_TAKE1, &LocationSetter(set_l402)),
     location(c"l402_amount_msat_default", EVERYWHERE | NGX_CONF_TAKE1, &LocationSetter(set_amount)),
     location(c"l402_macaroon_timeout", EVERYWHERE | NGX_CONF_TAKE1, &LocationSetter(set_timeout)),
     location(c"l402_max_uses", EVERYWHERE | NGX_CONF_TAKE1, &LocationSetter(set_max_uses)),
     location(c"l402_indefinite_access", EVERYWHERE | NGX_CONF_TAKE1, &LocationSetter(set_indefinite)),
     location(c"l402_auto_detect_payment", EVERYWHERE | NGX_CONF_TAKE1, &LocationSetter(set_auto_detect)),
+    location(c"l402_invoice_rate_limit", EVERYWHERE | NGX_CONF_TAKE1, &LocationSetter(set_rate)),
     location(c"l402_realm", EVERYWHERE | NGX_CONF_TAKE12, &LocationSetter(set_realm)),
     location(c"l402_lnurl_addr", EVERYWHERE | NGX_CONF_TAKE1, &LocationSetter(set_lnurl)),
     // nginx can't tell `name;` from `name {` on one level: the block is for http, the reference for the rest.
@@ -214,6 +215,10 @@ fn set_indefinite(conf: &mut LocationConf, given: &Given<'_>) -> Result<(), Mist
 
 fn set_auto_detect(conf: &mut LocationConf, given: &Given<'_>) -> Result<(), Mistake> {
     given.once(&mut conf.auto_detect, AUTO_DETECT_PAYMENT.flag(given.value())?)
+}
+
+fn set_rate(conf: &mut LocationConf, given: &Given<'_>) -> Result<(), Mistake> {
+    given.once(&mut conf.rate, INVOICE_RATE_LIMIT.rate(given.value())?)
 }
 
 fn set_realm(conf: &mut LocationConf, given: &Given<'_>) -> Result<(), Mistake> {

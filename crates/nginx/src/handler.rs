@@ -3,6 +3,7 @@
 use gate::{Answer, Failure, Gate, Outcome, Policy, Question, Step};
 use l402::TokenId;
 use ngx::ffi::{ngx_http_request_t, ngx_int_t, ngx_time};
+use settings::value::Rate;
 
 use crate::agent_link;
 use crate::answer::{self, Verdict};
@@ -113,6 +114,8 @@ fn start(r: &Request, client: &mut Client, offer: &Offer, waited: bool) -> Verdi
             return wait(r, sale, id);
         }
     }
+    let rate_key = offer.rate.map(|_| gate::rate_key(&offer.route, r.client_address()));
+    let rate = offer.rate.zip(rate_key.as_deref());
     let policy = Policy {
         server: &offer.server,
         realm: offer.realm.as_ref(),
@@ -123,6 +126,7 @@ fn start(r: &Request, client: &mut Client, offer: &Offer, waited: bool) -> Verdi
         uses: offer.uses,
         backend: &offer.backend,
         description: &offer.description,
+        rate: rate.map(|(Rate { limit, window_s }, key)| gate::Rate { key, limit, window_s }),
     };
     let request = gate::Request {
         method: client.method(),

@@ -15,6 +15,9 @@ use crate::nginx::{self, Level};
 /// The longest description of an invoice, in characters; BOLT11 holds 639 bytes.
 const MAX_DESCRIPTION: usize = 150;
 
+/// The longest name of a route, in characters: with an address behind it, it fits a frame.
+const MAX_ROUTE: usize = 200;
+
 /// `create_main_conf`
 pub unsafe extern "C" fn create_main(cf: *mut ngx_conf_t) -> *mut c_void {
     // SAFETY: nginx hands the configuration being read.
@@ -85,6 +88,7 @@ fn inherit(inner: &mut LocationConf, outer: &LocationConf) {
     set(&mut inner.indefinite_access, &outer.indefinite_access);
     set(&mut inner.max_uses, &outer.max_uses);
     set(&mut inner.realm, &outer.realm);
+    set(&mut inner.rate, &outer.rate);
     set(&mut inner.payee, &outer.payee);
 }
 
@@ -121,6 +125,7 @@ fn make_offer(
         Some(realm) => format!("{} at {server}", realm.name),
         None => format!("{server}{}", String::from_utf8_lossy(location.name.as_bytes())),
     };
+    let route = format!("{server}{}", String::from_utf8_lossy(location.name.as_bytes()));
     let description = format!("Access to {what}");
     let (backend, lnurl) = match conf.payee.as_ref().map(|payee| &payee.value) {
         None => (DEFAULT_BACKEND.to_owned(), None),
@@ -141,5 +146,7 @@ fn make_offer(
         backend_place: conf.payee.as_ref().map_or_else(|| switch.place.clone(), |named| named.place.clone()),
         for_locations,
         description: description.chars().filter(|c| !c.is_control()).take(MAX_DESCRIPTION).collect(),
+        rate: conf.rate.flatten(),
+        route: route.chars().filter(|c| !c.is_control()).take(MAX_ROUTE).collect(),
     }))
 }

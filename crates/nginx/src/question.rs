@@ -1,15 +1,20 @@
 //! The gate's questions as frames, and l402d's frames as the gate's answers.
-use agent_api::{Fault, FromAgent, Secret32, SecretText, ToAgent};
+use agent_api::{Fault, FromAgent, Rate, Secret32, SecretText, ToAgent};
 use gate::{Answer, Failure, PaymentHash, Preimage, Proof, Question};
 
 /// The frame that asks `question`. `request` names a redemption for good, so that a repetition draws once.
 pub fn to_frame(question: &Question, id: u64, request: [u8; 16]) -> ToAgent {
     match question {
-        Question::Invoice { backend, amount_msat, description } => ToAgent::Invoice {
+        Question::Invoice { backend, amount_msat, description, rate } => ToAgent::Invoice {
             id,
             backend: backend.clone(),
             amount_msat: *amount_msat,
             description: description.clone(),
+            rate: rate.as_ref().map(|rate| Rate {
+                key: rate.key.clone(),
+                limit: rate.limit,
+                window_s: rate.window_s,
+            }),
         },
         Question::Ecash { amount_msat, terms, token } => ToAgent::Ecash {
             id,
@@ -55,6 +60,7 @@ pub fn to_answer(frame: FromAgent) -> (Answer, Option<String>) {
                 Fault::Refused => Failure::Refused,
                 Fault::Unavailable { retry_after_s } => Failure::Unavailable { retry_after_s },
                 Fault::TimedOut => Failure::TimedOut,
+                Fault::Limited { retry_after_s } => Failure::Limited { retry_after_s },
                 Fault::Internal => Failure::Internal,
             };
             return (Answer::Failed(failure), (!reason.is_empty()).then_some(reason));

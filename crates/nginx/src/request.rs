@@ -82,6 +82,12 @@ impl Request {
         unsafe { (*self.0).method_name }
     }
 
+    /// The client's address as text, as the realip module may have set it.
+    pub fn client_address(&self) -> &[u8] {
+        // SAFETY: the request is alive, and so is its connection, whose text lives as long or until realip sets another.
+        unsafe { nginx::bytes((*(*self.0).connection).addr_text) }
+    }
+
     /// The value of `Authorization`.
     pub fn authorization(&self) -> Option<&[u8]> {
         // SAFETY: request headers live in the request's pool and are not changed.

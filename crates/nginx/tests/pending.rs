@@ -8,7 +8,13 @@ use agent_api::{Proof, Secret32, ToAgent};
 use pending::{Full, Pending};
 
 fn invoice(id: u64) -> Option<ToAgent> {
-    Some(ToAgent::Invoice { id, backend: "default".into(), amount_msat: 1, description: String::new() })
+    Some(ToAgent::Invoice {
+        id,
+        backend: "default".into(),
+        amount_msat: 1,
+        description: String::new(),
+        rate: None,
+    })
 }
 
 fn redeem(id: u64) -> Option<ToAgent> {

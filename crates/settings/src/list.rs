@@ -162,6 +162,24 @@ pub static REALM: Setting = Setting {
               l402_realm \"archive\";\n    l402_indefinite_access on;\n    l402_macaroon_timeout 24h;\n}",
 };
 
+/// `l402_invoice_rate_limit`
+pub static INVOICE_RATE_LIMIT: Setting = Setting {
+    key: "l402_invoice_rate_limit",
+    env: None,
+    directive: everywhere("l402_invoice_rate_limit", "rate | off", false),
+    block_key: None,
+    kind: Kind::Rate,
+    default: "off",
+    why: "A location that few know needs none; how many challenges are too many only the operator can say.",
+    doc: "How many challenges a client address gets in this location: `5r/m` is five at once, and then one each twelve \
+          seconds. Beyond that the answer is 429 with `Retry-After`, and no invoice is made. Requests that have paid are \
+          not counted. `r/s`, `r/m` and `r/h` are known; a number alone is per minute.\n\n\
+          The address is the one that nginx has (`set_real_ip_from` and `real_ip_header` choose it behind a proxy); of \
+          IPv6 the first 64 bits count. With `REDIS_URL` all hosts count together; without Redis, or while it can't be \
+          reached, each counts for itself.",
+    example: "location /reports/ {\n    l402 on;\n    l402_amount_msat_default 10000;\n    l402_invoice_rate_limit 5r/m;\n}",
+};
+
 /// `l402_backend`: the reference in a location. The block in `http {}` holds the `lnd.*` settings.
 pub static BACKEND: Setting = Setting {
     key: "l402_backend",
@@ -394,6 +412,7 @@ const MODULE: &[&Setting] = &[
     &INDEFINITE_ACCESS,
     &AUTO_DETECT_PAYMENT,
     &REALM,
+    &INVOICE_RATE_LIMIT,
     &BACKEND,
     &LNURL_ADDR,
     &AGENT,

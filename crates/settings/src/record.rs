@@ -133,6 +133,8 @@ pub enum Kind {
     SocketMode,
     /// A list of users and groups of this host.
     Peers,
+    /// How often something may be done.
+    Rate,
     /// Where Redis is; may hold a password.
     RedisUrl,
     /// A number of connections.
@@ -204,6 +206,7 @@ impl Kind {
             Self::Peers => {
                 "a list of users, and of groups with \"@\" in front, by name or number, such as [\"www-data\", \"@nginx\"]"
             }
+            Self::Rate => "a number of challenges such as 5r/m, 10r/h or 2r/s (5 alone means 5r/m), or off",
             Self::RedisUrl => {
                 "redis://[user:password@]host[:port][/db], rediss://… for TLS, redis+unix:///path, \
                  redis+sentinel://host,host/master or redis+cluster://host,host, with \"%\" codes in names and passwords"
@@ -299,6 +302,11 @@ impl Setting {
             let words: Vec<&[u8]> = args.iter().map(AsRef::as_ref).collect();
             self.invalid(&words.join(&b' '))
         })
+    }
+
+    /// How often something may be done; `None` is `off`.
+    pub fn rate(&self, text: impl AsRef<[u8]>) -> Result<Option<value::Rate>, Complaint> {
+        value::rate(text.as_ref()).ok_or_else(|| self.invalid(text.as_ref()))
     }
 
     /// The path of `unix:/path`.

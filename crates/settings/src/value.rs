@@ -130,6 +130,31 @@ pub fn realm<T: AsRef<[u8]>>(args: &[T]) -> Option<Option<Realm>> {
     fits.then(|| Some(Realm { name: name.to_owned(), shared }))
 }
 
+/// How often something may be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// How many, at least 1.
+    pub limit: u32,
+    /// In how many seconds.
+    pub window_s: u32,
+}
+
+/// `5r/s`, `5r/m`, `5r/h`, `5` (a minute), or `off` (`Some(None)`).
+pub fn rate(text: &[u8]) -> Option<Option<Rate>> {
+    if text == b"off" {
+        return Some(None);
+    }
+    let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let (digits, unit) = text.split_at(digits);
+    let window_s = match unit {
+        b"r/s" => 1,
+        b"r/m" | b"" => 60,
+        b"r/h" => 3600,
+        _ => return None,
+    };
+    uses(digits).map(|limit| Some(Rate { limit, window_s }))
+}
+
 /// A backend's name: 1 to [`MAX_BACKEND_NAME`] letters, digits, `-` or `_`.
 pub fn backend_name(text: &[u8]) -> Option<&str> {
     let fits = (1..=MAX_BACKEND_NAME).contains(&text.len())

@@ -16,7 +16,8 @@ pub static VARIABLES: &[Variable] = &[
     Variable {
         name: "l402_status",
         doc: "What was decided: `granted` (paid, served), `challenged` (402 with a new invoice), `unpaid` (402 with \
-              the invoice that is still open), `refused` (401: a credential that is no good here), `unavailable` \
+              the invoice that is still open), `limited` (429: more challenges than \
+              `l402_invoice_rate_limit` allows), `refused` (401: a credential that is no good here), `unavailable` \
               (503 or 504: the node or l402d could not be reached, or was silent) or `error` (502: the node \
               refused; 500: the configuration gave a value that can't be used, or a fault of ours).",
         example: "granted",

@@ -3,12 +3,33 @@
 
 use proptest::prelude::*;
 use settings::value::{
-    MAX_LIFE_S, MAX_MSAT, address, http_address, life, lightning_address, milliseconds, number, socks5,
+    self, MAX_LIFE_S, MAX_MSAT, address, http_address, life, lightning_address, milliseconds, number, socks5,
 };
 use settings::{
     AGENT, AGENT_TIMEOUT, AMOUNT_MSAT_DEFAULT, BACKEND, L402, MACAROON_TIMEOUT, MAX_USES, REALM, Realm,
     STATE_DIR,
 };
+
+#[test]
+fn rates() {
+    let rate = |limit, window_s| Some(Some(value::Rate { limit, window_s }));
+    for (text, expected) in [
+        ("5r/m", rate(5, 60)),
+        ("2r/s", rate(2, 1)),
+        ("10r/h", rate(10, 3600)),
+        ("30", rate(30, 60)),
+        ("off", Some(None)),
+        ("0r/m", None),
+        ("r/m", None),
+        ("5r/d", None),
+        ("-5r/m", None),
+        (" 5r/m", None),
+        ("", None),
+        ("99999999999r/s", None),
+    ] {
+        assert_eq!(value::rate(text.as_bytes()), expected, "{text:?}");
+    }
+}
 
 #[test]
 fn boolean_words_in_any_case_and_nothing_else() {

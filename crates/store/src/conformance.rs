@@ -9,11 +9,11 @@
 //! # }
 //! ```
 
-use std::{future::Future, sync::Arc};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use tokio::task::JoinSet;
 
-use crate::{Claim, Claimed, Hash, Notes, RequestId, Settled, Store, StoreError};
+use crate::{Claim, Claimed, Hash, Notes, Rate, RequestId, Settled, Store, StoreError, Taken};
 
 /// Runs every check, each on a store of its own.
 ///
@@ -32,6 +32,7 @@ pub async fn check<F: Future<Output = Arc<dyn Store>>>(fresh: impl Fn() -> F) {
     parallel_copies_get_one_grant(fresh().await).await;
     parallel_resends_draw_once(fresh().await).await;
     a_dropped_call_is_carried_out_or_not_but_counted(&*fresh().await).await;
+    rates_are_kept_by_name(&*fresh().await).await;
 }
 
 /// What every [`Notes`] keeps.
@@ -189,4 +190,25 @@ async fn a_dropped_call_is_carried_out_or_not_but_counted(store: &dyn Store) {
     drop(store.claim(one(1, 1, 1)));
     release(store, 1, 1).await;
     assert_eq!(claim(store, one(1, 2, 1)).await, Claimed::Granted { remaining: 0 });
+}
+
+async fn rates_are_kept_by_name(store: &dyn Store) {
+    // A window that no test outlives, so that none of it comes back meanwhile.
+    let (rate, other) = (Rate { limit: 3, window: Duration::from_secs(36_000) }, "/a 192.0.2.2");
+    for _ in 0..3 {
+        assert_eq!(store.rate_take("/a 192.0.2.1", rate).await, Taken::Passed);
+    }
+    for _ in 0..2 {
+        let Taken::Limited { retry_after } = store.rate_take("/a 192.0.2.1", rate).await else {
+            panic!("beyond the rate")
+        };
+        assert!((11_000..=12_000).contains(&retry_after.as_secs()), "{retry_after:?}");
+    }
+    assert_eq!(store.rate_take(other, rate).await, Taken::Passed);
+    // A short one is soon over.
+    let short = Rate { limit: 1, window: Duration::from_millis(20) };
+    assert_eq!(store.rate_take("/b 192.0.2.1", short).await, Taken::Passed);
+    while store.rate_take("/b 192.0.2.1", short).await != Taken::Passed {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }

@@ -20,11 +20,13 @@
 pub mod conformance;
 mod model;
 mod notes;
+mod rate;
 pub mod redis;
 mod sqlite;
 
 pub use model::Model;
 pub use notes::{KEEP_NOTES, MAX_NOTES, Notes};
+pub use rate::{Rate, Taken};
 pub use redis::RedisStore;
 pub use sqlite::{OpenError, Options, SqliteStore};
 
@@ -73,6 +75,10 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// [`StoreError`]
     fn settled_put(&self, payment_hash: Hash, settled: Settled) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// Takes one of what may be done so often under this name. Kept for the window only, and no longer than the
+    /// process where the store is not shared. Never fails: a store that can't be reached counts for itself.
+    fn rate_take<'a>(&'a self, key: &'a str, rate: Rate) -> BoxFuture<'a, Taken>;
 
     /// Whether other hosts draw on the same store, so that what this one learns is worth telling.
     fn is_shared(&self) -> bool {

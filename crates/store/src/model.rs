@@ -6,12 +6,15 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use crate::{BoxFuture, Claim, Claimed, Hash, Notes, RequestId, Settled, Store, StoreError};
+use crate::{
+    BoxFuture, Claim, Claimed, Hash, Notes, Rate, RequestId, Settled, Store, StoreError, Taken, rate::Rates,
+};
 
 /// A store in memory: what the others are compared with, and what tests of the engine run on.
 #[derive(Default)]
 pub struct Model {
     state: Mutex<State>,
+    rates: Rates,
 }
 
 #[derive(Default)]
@@ -87,6 +90,10 @@ impl Store for Model {
             state.settle(payment_hash, settled);
             Ok(())
         })
+    }
+
+    fn rate_take<'a>(&'a self, key: &'a str, rate: Rate) -> BoxFuture<'a, Taken> {
+        Box::pin(ready(self.rates.take(key, rate)))
     }
 }
 

@@ -8,7 +8,7 @@
 mod open;
 mod sql;
 
-use std::{path::Path, thread, time::Duration};
+use std::{future::ready, path::Path, thread, time::Duration};
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
@@ -16,8 +16,8 @@ use tokio::sync::{mpsc, oneshot};
 pub use open::OpenError;
 
 use crate::{
-    BoxFuture, Claim, Claimed, Hash, KEEP_NOTES, KEEP_REQUESTS, MAX_NOTES, Notes, RequestId, Settled, Store,
-    StoreError,
+    BoxFuture, Claim, Claimed, Hash, KEEP_NOTES, KEEP_REQUESTS, MAX_NOTES, Notes, Rate, RequestId, Settled,
+    Store, StoreError, Taken, rate::Rates,
 };
 
 /// Jobs that may wait for the thread; beyond it a caller waits for room. More than l402d ever has in flight.
@@ -45,6 +45,7 @@ impl Default for Options {
 pub struct SqliteStore {
     jobs: Option<mpsc::Sender<Job>>,
     thread: Option<thread::JoinHandle<()>>,
+    rates: Rates,
 }
 
 impl SqliteStore {
@@ -68,7 +69,7 @@ impl SqliteStore {
             .name("store".into())
             .spawn(move || writer.run(waiting))
             .map_err(|source| OpenError::Thread { source })?;
-        Ok(Self { jobs: Some(jobs), thread: Some(thread) })
+        Ok(Self { jobs: Some(jobs), thread: Some(thread), rates: Rates::default() })
     }
 
     async fn ask(&self, op: Op) -> Result<Outcome, StoreError> {
@@ -126,6 +127,10 @@ impl Store for SqliteStore {
                 other => Err(other.unexpected()),
             }
         })
+    }
+
+    fn rate_take<'a>(&'a self, key: &'a str, rate: Rate) -> BoxFuture<'a, Taken> {
+        Box::pin(ready(self.rates.take(key, rate)))
     }
 }
 

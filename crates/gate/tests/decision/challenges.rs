@@ -32,9 +32,36 @@ fn the_invoice_is_for_what_is_sold() {
         Question::Invoice {
             backend: "default".to_owned(),
             amount_msat: 10_000,
-            description: "a page".to_owned()
+            description: "a page".to_owned(),
+            rate: None,
         }
     );
+}
+
+#[test]
+fn challenges_are_counted_by_route_and_address() {
+    for (address, key) in [
+        ("192.0.2.1", "/a 192.0.2.1"),
+        ("2001:db8:1:2:3:4:5:6", "/a 2001:db8:1:2::"),
+        ("2001:db8:1:2::", "/a 2001:db8:1:2::"),
+        ("::ffff:192.0.2.1", "/a ::ffff:192.0.2.1"),
+        ("unix:", "/a unix:"),
+    ] {
+        assert_eq!(gate::rate_key("/a", address.as_bytes()), key);
+    }
+}
+
+#[test]
+fn whoever_asks_too_often_is_told_when_to_come_back() {
+    let rate = Rate { key: "/paid 192.0.2.1", limit: 5, window_s: 60 };
+    let (mut gate, step) = start(&Policy { rate: Some(rate), ..policy() }, None);
+    let Question::Invoice { rate: Some(asked), .. } = asked(step) else { panic!("no rate") };
+    assert_eq!((asked.key.as_str(), asked.limit, asked.window_s), (rate.key, 5, 60));
+    let limited = Answer::Failed(Failure::Limited { retry_after_s: 12 });
+    let response = answered(gate.resume(limited, &keys(), NOW));
+    assert_eq!((response.status, response.outcome, response.log.as_deref()), (429, Outcome::Limited, None));
+    assert_eq!(header(&response, "Retry-After"), Some("12"));
+    assert_eq!(header(&response, "WWW-Authenticate"), None);
 }
 
 #[test]

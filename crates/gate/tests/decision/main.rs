@@ -9,7 +9,10 @@ mod memory;
 mod properties;
 mod responses;
 
-use gate::{Answer, Gate, Grant, Outcome, Policy, Proof, Question, Realm, Request, Response, Step, Uses};
+use gate::{
+    Answer, Failure, Gate, Grant, Outcome, Policy, Proof, Question, Rate, Realm, Request, Response, Step,
+    Uses,
+};
 use l402::{Identifier, KeyRing, Macaroon, PaymentHash, Preimage, RootKey, TokenId, challenge};
 
 /// Now, in Unix seconds, unless a test says otherwise.
@@ -44,6 +47,7 @@ fn policy() -> Policy<'static> {
         uses: Uses::Limited(1),
         backend: "default",
         description: "a page",
+        rate: None,
     }
 }
 

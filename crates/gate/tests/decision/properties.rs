@@ -30,6 +30,7 @@ fn any_answer() -> impl Strategy<Value = Answer> {
         any::<u32>().prop_map(|retry_after_s| Failure::Unavailable { retry_after_s }),
         Just(Failure::TimedOut),
         any::<u32>().prop_map(|retry_after_s| Failure::AgentGone { retry_after_s }),
+        any::<u32>().prop_map(|retry_after_s| Failure::Limited { retry_after_s }),
         Just(Failure::Internal),
     ];
     prop_oneof![
@@ -148,7 +149,7 @@ proptest! {
                     break;
                 }
                 Step::Respond(response) => {
-                    prop_assert!(matches!(response.status, 401 | 402 | 500 | 502..=504));
+                    prop_assert!(matches!(response.status, 401 | 402 | 429 | 500 | 502..=504));
                     // The end is the end.
                     let after = gate.resume(Answer::Granted { remaining: None }, &keys(), NOW);
                     prop_assert_eq!(answered(after).status, 500);

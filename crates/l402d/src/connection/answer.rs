@@ -7,14 +7,14 @@ use std::{
     task::Poll,
 };
 
-use agent_api::{FromAgent, Proof, Secret32, SecretText};
+use agent_api::{FromAgent, Proof, Rate, Secret32, SecretText};
 use l402::PaymentHash;
 use store::RequestId;
 
 use crate::engine::{Draw, Engine, Failure, Ready, Redeemed, Redemption, Taken, Wanted};
 
 pub(super) enum Question {
-    Invoice { backend: String, wanted: Wanted },
+    Invoice { backend: String, wanted: Wanted, rate: Option<Rate> },
     Redeem(Redemption),
     Ecash { amount_msat: u64, terms: String, token: SecretText },
 }
@@ -42,7 +42,7 @@ impl Question {
 
     /// The answer, where it takes nothing but memory: an invoice that is ready.
     pub(super) fn at_once(&self, id: u64, engine: &Engine) -> Option<FromAgent> {
-        let Self::Invoice { backend, wanted } = self else { return None };
+        let Self::Invoice { backend, wanted, rate: None } = self else { return None };
         // After a panic the question is asked again, in a task of its own.
         let ready = catch_unwind(AssertUnwindSafe(|| {
             let ready = engine.ready_invoice(backend, wanted)?;
@@ -71,7 +71,10 @@ impl Question {
 
     async fn ask(self, id: u64, engine: &Engine) -> Result<FromAgent, Failure> {
         match self {
-            Self::Invoice { backend, wanted } => {
+            Self::Invoice { backend, wanted, rate } => {
+                if let Some(rate) = rate {
+                    engine.admit(&rate).await?;
+                }
                 let ecash = engine.ecash_request(wanted.amount_msat);
                 Ok(invoice(id, engine.invoice(&backend, wanted).await?, ecash))
             }

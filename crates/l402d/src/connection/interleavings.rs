@@ -7,7 +7,7 @@ use std::{
 };
 
 use agent_api::Proof;
-use store::{BoxFuture, Claim, Claimed, Hash, Model, RequestId, Settled, Store, StoreError};
+use store::{BoxFuture, Claim, Claimed, Hash, Model, Rate, RequestId, Settled, Store, StoreError, Taken};
 use tokio::{sync::oneshot, task::yield_now};
 
 use super::*;
@@ -93,6 +93,10 @@ impl Store for Stepped {
 
     fn settled_put(&self, payment_hash: Hash, settled: Settled) -> BoxFuture<'_, Result<(), StoreError>> {
         self.model.settled_put(payment_hash, settled)
+    }
+
+    fn rate_take<'a>(&'a self, key: &'a str, rate: Rate) -> BoxFuture<'a, Taken> {
+        self.model.rate_take(key, rate)
     }
 }
 

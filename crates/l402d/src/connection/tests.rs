@@ -96,7 +96,32 @@ fn redeem(frame_id: u64, n: u32, request: u32, proof: Proof) -> ToAgent {
 
 fn invoice(frame_id: u64) -> ToAgent {
     let (backend, description) = ("default".into(), "a path".into());
-    ToAgent::Invoice { id: frame_id, backend, amount_msat: 10_000, description }
+    ToAgent::Invoice { id: frame_id, backend, amount_msat: 10_000, description, rate: None }
+}
+
+#[tokio::test]
+async fn beyond_the_rate_no_invoice_is_made() {
+    let host = Host::new();
+    let mut front = host.welcome().await;
+    let ask = |frame_id| {
+        let mut ask = invoice(frame_id);
+        if let ToAgent::Invoice { rate, .. } = &mut ask {
+            *rate = Some(agent_api::Rate { key: "/a 192.0.2.1".into(), limit: 2, window_s: 3600 });
+        }
+        ask
+    };
+    for id in 1..=2 {
+        front.send(&[ask(id)]).await;
+        assert!(matches!(front.next().await, Some(FromAgent::Invoice { .. })));
+    }
+    front.send(&[ask(3)]).await;
+    let limited = front.next().await;
+    let Some(FromAgent::Failed { id: 3, fault: Fault::Limited { retry_after_s }, .. }) = limited else {
+        panic!("{limited:?}")
+    };
+    assert!((1790..=1800).contains(&retry_after_s), "{retry_after_s}");
+    front.send(&[invoice(4)]).await;
+    assert!(matches!(front.next().await, Some(FromAgent::Invoice { id: 4, .. })), "another location");
 }
 
 #[tokio::test]

@@ -53,7 +53,7 @@ impl From<StoreError> for Failure {
 }
 
 /// Rounded up, and at least one: `Retry-After: 0` would invite a storm.
-fn whole_seconds(duration: Duration) -> u32 {
+pub(super) fn whole_seconds(duration: Duration) -> u32 {
     let up = duration.as_secs() + u64::from(duration.subsec_nanos() > 0);
     u32::try_from(up).unwrap_or(u32::MAX).max(1)
 }

@@ -210,7 +210,7 @@ impl Turn {
                     self.backend.pool().forget(&self.wanted, Instant::now());
                     Made::Refused
                 }
-                Fault::Unavailable { .. } | Fault::TimedOut => Made::Failed,
+                Fault::Unavailable { .. } | Fault::TimedOut | Fault::Limited { .. } => Made::Failed,
             },
         }
     }

@@ -20,11 +20,14 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 pub use servers::{Host, OpenError, Servers, Topology};
 
-use crate::{BoxFuture, Claim, Claimed, Hash, KEEP_REQUESTS, Notes, RequestId, Settled, Store, StoreError};
+use crate::{
+    BoxFuture, Claim, Claimed, Hash, KEEP_REQUESTS, Notes, Rate, RequestId, Settled, Store, StoreError,
+    Taken, rate::Rates,
+};
 use link::{Failed, Link};
 use script::{Call, Payment};
 
@@ -59,8 +62,12 @@ impl RedisOptions {
     }
 }
 
+/// How long a challenge waits for what it can do without.
+const ASIDE: Duration = Duration::from_millis(250);
+
 /// Claims and settlements in Redis.
 pub struct RedisStore {
+    rates: Rates,
     links: Vec<Link>,
     next: AtomicUsize,
     options: RedisOptions,
@@ -76,7 +83,7 @@ impl RedisStore {
         let dial = options.servers.dial()?;
         let links =
             (0..options.connections.max(1)).map(|number| Link::start(dial.clone(), number == 0)).collect();
-        Ok(Self { links, next: AtomicUsize::new(0), options })
+        Ok(Self { rates: Rates::default(), links, next: AtomicUsize::new(0), options })
     }
 
     /// Carries out a call, once, however often it is sent.
@@ -166,6 +173,14 @@ impl Store for RedisStore {
             let payment = Payment::new(payment_hash);
             self.ask(&payment.settled_put(&settled, self.options.keep_settled)).await?;
             Ok(())
+        })
+    }
+
+    fn rate_take<'a>(&'a self, key: &'a str, rate: Rate) -> BoxFuture<'a, Taken> {
+        Box::pin(async move {
+            let asked = timeout(ASIDE, self.ask(&script::rate(key, rate))).await;
+            let answer = asked.ok().and_then(Result::ok).and_then(|value| script::taken(&value));
+            answer.unwrap_or_else(|| self.rates.take(key, rate))
         })
     }
 

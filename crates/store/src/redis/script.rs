@@ -7,6 +7,7 @@
 //! | `l402:settled:<payment hash>` | the preimage of a settled payment, in hex |
 //! | `{l402:settled:<payment hash>}:record` | what was received (msat) and when (Unix seconds) |
 //! | `l402:note:<payment hash>` | what a wallet must know again of an invoice; 30 days |
+//! | `l402:rate:<name>` | when it is as if nothing had been taken (Unix microseconds); until then |
 //!
 //! The first and the third are the former module's: it writes `used` into the first when a payment is spent. Such a
 //! payment is spent here too, and one that is spent here is spent there. The braces are a Cluster's: what stands between
@@ -19,7 +20,7 @@ use redis::{Cmd, ErrorKind, ServerErrorKind, Value, aio::ConnectionLike};
 use tokio::time::Instant;
 
 use super::link::{Failed, Live};
-use crate::{Claim, Claimed, Hash, KEEP_NOTES, RequestId, Settled, StoreError};
+use crate::{Claim, Claimed, Hash, KEEP_NOTES, Rate, RequestId, Settled, StoreError, Taken};
 
 /// A script and the name that Redis knows it by.
 pub(super) struct Script {
@@ -89,6 +90,21 @@ end
 if ARGV[4] ~= '' then put(KEYS[1], ARGV[4]) end
 put(KEYS[2], ARGV[3])
 return 1
+"
+);
+
+/// KEYS: when it is as if nothing had been taken (Unix microseconds). ARGV: deadline (unused), what each takes up of
+/// the window and how long that is, in microseconds.
+static RATE: Script = script!(
+    "
+local now = redis.call('TIME')
+now = tonumber(now[1]) * 1000000 + tonumber(now[2])
+local each, window = tonumber(ARGV[2]), tonumber(ARGV[3])
+local free = math.max(tonumber(redis.call('GET', KEYS[1]) or '0'), now)
+local taken = free + each - now
+if taken > window then return {'limited', string.format('%.0f', taken - window)} end
+redis.call('SET', KEYS[1], string.format('%.0f', free + each), 'PX', math.ceil(taken / 1000))
+return {'passed'}
 "
 );
 
@@ -177,6 +193,14 @@ impl Payment {
     }
 }
 
+/// Takes one of what may be done so often.
+pub(super) fn rate(key: &str, rate: Rate) -> Call<'static> {
+    let args = [rate.each(), rate.window.max(rate.each())];
+    let args = args.map(|time| time.as_micros().to_string().into_bytes()).into();
+    let keys = vec![format!("l402:rate:{key}")];
+    Call { script: &RATE, keys, args, has_deadline: false, replicas: 0 }
+}
+
 impl Call<'_> {
     /// Sends it and waits for its answer.
     pub(super) async fn send(&self, live: &Live, until: Instant) -> Result<Value, Failed> {
@@ -246,6 +270,18 @@ pub(super) fn released(value: &Value) -> Result<bool, StoreError> {
     match value {
         Value::Int(given) => Ok(*given == 1),
         _ => Err(unexpected()),
+    }
+}
+
+/// Whether it is within its rate.
+pub(super) fn taken(value: &Value) -> Option<Taken> {
+    match word(value, 0)?.as_str() {
+        "passed" => Some(Taken::Passed),
+        "limited" => {
+            let microseconds = word(value, 1)?.parse().ok()?;
+            Some(Taken::Limited { retry_after: Duration::from_micros(microseconds) })
+        }
+        _ => None,
     }
 }
 
