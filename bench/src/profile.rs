@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::harness::process::Pid;
+use crate::report::Report;
 
 /// Symbols with less than this share, in percent, are left out.
 const LEAST: &str = "0.8";
@@ -11,15 +12,18 @@ const LEAST: &str = "0.8";
 /// Symbols that are shown at most.
 const TOP: usize = 18;
 
-/// Samples a process for two seconds; its top symbols as lines of text, or why there are none.
-///
-/// # Errors
-/// There is no perf, or it may not look.
-pub fn top(pid: Pid, dir: &Path) -> Result<String, String> {
+/// Samples a process for some seconds, in which it has something to do; the top symbols as a part of the report, or why there
+/// are none.
+pub fn add(of: &str, pid: Pid, seconds: u64, dir: &Path, report: &mut Report) {
+    let text = top(pid, seconds, dir).unwrap_or_else(|error| error);
+    report.cost(format!("Share of the CPU time of {of} (perf, cpu-clock):\n\n```text\n{text}\n```"));
+}
+
+fn top(pid: Pid, seconds: u64, dir: &Path) -> Result<String, String> {
     let data = dir.join("perf.data");
     let mut record = Command::new("perf");
     record.args(["record", "-q", "-e", "cpu-clock", "-F", "1999", "-p", &pid.to_string(), "-o"]).arg(&data);
-    record.args(["--", "sleep", "2"]).stdin(Stdio::null());
+    record.args(["--", "sleep", &seconds.to_string()]).stdin(Stdio::null());
     let recorded = record.output().map_err(|error| format!("perf: {error}"))?;
     if !recorded.status.success() {
         return Err(format!("perf: {}", String::from_utf8_lossy(&recorded.stderr).trim()));

@@ -11,6 +11,7 @@ use crate::harness::process::Pid;
 use crate::load::{self, Amount, Came};
 use crate::pairs::{Samples, Side};
 use crate::plain::Plain;
+use crate::profile;
 use crate::report::{Report, Row};
 use crate::stand::{Stand, site};
 use crate::usage;
@@ -24,7 +25,10 @@ const REFILL: Duration = Duration::from_secs(30);
 /// A pool that made nothing for so long is as full as it gets.
 const QUIET: Duration = Duration::from_secs(2);
 
-/// Measures it.
+/// How long the profile takes, and the bursts in that time.
+const PROFILED: (u64, usize) = (12, 4);
+
+/// Measures it, and profiles the worker.
 pub fn measure(stand: &Stand, report: &mut Report) {
     let stage = stand.stage();
     let plain_site = site(&stage);
@@ -70,6 +74,15 @@ pub fn measure(stand: &Stand, report: &mut Report) {
     report.note(format!(
         "challenges: of {all} in bursts, {from_pool:.0} % did not need an invoice made during the burst; answers that were no 402: {others}."
     ));
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for _ in 0..PROFILED.1 {
+                load::run(nginx.address(), 32, ask.clone(), Amount::Requests(BURST));
+                refilled(&made);
+            }
+        });
+        profile::add("the worker, challenges from the pool", worker, PROFILED.0, nginx.dir(), report);
+    });
 }
 
 /// Waits until no more invoices are made.

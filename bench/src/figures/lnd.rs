@@ -15,6 +15,7 @@ use crate::harness::node::Node;
 use crate::harness::site::PRICE_MSAT;
 use crate::load::{self, Amount};
 use crate::pairs::{Samples, Side};
+use crate::profile;
 use crate::report::{Report, Row};
 use crate::stand::{Stand, site};
 use crate::usage;
@@ -37,10 +38,13 @@ const BURST: usize = 2_000;
 /// l402d makes more ahead when a burst is over for so long.
 const CALM: Duration = Duration::from_millis(1200);
 
+/// How long l402d is profiled.
+const PROFILED: Duration = Duration::from_secs(3);
+
 /// Longer than l402d works on after a slice.
 const REST: Duration = Duration::from_secs(30);
 
-/// Measures it, if there is a real pair.
+/// Measures it, if there is a real pair, and profiles l402d.
 pub fn measure(stand: &Stand, report: &mut Report) {
     let pair = match stand.pair() {
         Ok(pair) => pair,
@@ -103,6 +107,19 @@ pub fn measure(stand: &Stand, report: &mut Report) {
         spread: ready.spread(2),
         cpu: format!("– → {:.1}", bursts.cpu_us()),
         reach: None,
+    });
+    thread::scope(|scope| {
+        let ask = (0..PRICES)
+            .map(|n| Request::get(&format!("/paid/1k?price={}", 10_000_000 + n)).bytes())
+            .collect();
+        scope.spawn(|| load::run(nginx.address(), AT_ONCE, ask, Amount::Time(PROFILED)));
+        profile::add(
+            "l402d, with a real LND, each price its own",
+            agent,
+            PROFILED.as_secs(),
+            nginx.dir(),
+            report,
+        );
     });
     if refused > 0 {
         report.note(format!("challenges/s with a real LND: {refused} calls of AddInvoice alone failed."));

@@ -91,11 +91,7 @@ fn profiles(plain: &Plain, nginx: &Nginx<'_>, one: &Path, many: &Path, report: &
     for (name, load, pid) in loads {
         let running = load.start();
         std::thread::sleep(Duration::from_millis(400));
-        let top = profile::top(pid, nginx.dir());
+        profile::add(&format!("the worker, {name}"), pid, 2, nginx.dir(), report);
         running.finish();
-        let text = top.unwrap_or_else(|error| error);
-        report.cost(format!(
-            "Share of the worker's CPU time, {name} (perf, cpu-clock):\n\n```text\n{text}\n```"
-        ));
     }
 }
