@@ -213,9 +213,9 @@ const ALL: &[Threat] = &[
     ),
     threat(
         "a blocked worker",
-        "A worker never waits: the request is suspended, the wallet belongs to another process.",
+        "A worker never waits: the request is suspended, the wallet belongs to another process. What other locations notice of it is measured in `bench/RESULTS.md`.",
         &["node::silent", "node::hangs", "node::unreachable", "lifecycle::stopped_l402d"],
-        "the figure of the p99 is the benchmark's",
+        "",
     ),
     threat(
         "the client leaves while its request waits",

@@ -174,6 +174,8 @@ fn reload_replaces_it(stage: &Stage) {
 fn reloads_in_a_row(stage: &Stage) {
     let nginx = stage.paid_site("");
     let reconfigured = || nginx.error_log().matches("reconfiguring").count();
+    // Before it has workers, nginx may not be ready for signals.
+    nginx.workers();
     for _ in 0..4 {
         for _ in 0..3 {
             let before = reconfigured();

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use crate::harness::http::{Request, Response};
 use crate::harness::nginx::Nginx;
-use crate::harness::process::{self, Signal};
+use crate::harness::process::{self, Pid, Signal};
 use crate::harness::scenario::Scenario;
 use crate::harness::site::{Site, content};
 use crate::harness::stage::Stage;
@@ -35,7 +35,9 @@ fn site(stage: &Stage) -> Site<'_> {
         .workers(2)
         .http("l402_agent_timeout 2s;\nlog_format facts '$status $l402_status';")
         .paid("location /paid/open/ { l402_indefinite_access on; }")
-        .server("location /other/ { add_header X-Status \"-$l402_status\"; }")
+        .server(
+            "add_header X-Worker $pid always;\nlocation /other/ { add_header X-Status \"-$l402_status\"; }",
+        )
 }
 
 /// A site in which something can be made to panic.
@@ -51,6 +53,10 @@ impl<'a> Rig<'a> {
         let fault = site.fault();
         let nginx = site.start();
         let reusable = nginx.buy("/paid/open/a");
+        // A worker that a fault reaches before it has the keys can verify nothing.
+        each_worker(&nginx, || {
+            Some(nginx.get_paid("/paid/open/a", &reusable)).filter(|answer| answer.status == 200)
+        });
         Self { nginx, fault, reusable }
     }
 
@@ -79,15 +85,22 @@ impl<'a> Rig<'a> {
 
     /// Buys and gets, at each worker.
     fn all_is_well(&self) {
-        wait::until("an answer at each worker", || {
-            let answers = wait::at_once(12, |_| self.unpaid().map(|answer| answer.status));
-            answers.iter().all(|status| *status == Some(402)).then_some(())
-        });
+        each_worker(&self.nginx, || self.unpaid().filter(|answer| answer.status == 402));
         self.others_go_on();
         let single = self.nginx.buy("/paid/a");
         self.nginx.get_paid("/paid/a", &single).expect(200);
         self.nginx.get_paid("/paid/a", &single).challenge();
     }
+}
+
+/// Asks until each worker has given the answer that counts.
+fn each_worker(nginx: &Nginx<'_>, ask: impl Fn() -> Option<Response> + Sync) {
+    let mut well: Vec<Pid> = Vec::new();
+    wait::until("that answer of each worker", || {
+        let answers = wait::at_once(6, |_| ask()).into_iter().flatten();
+        well.extend(answers.filter_map(|answer| answer.header("X-Worker")?.parse::<Pid>().ok()));
+        nginx.workers().iter().all(|worker| well.contains(worker)).then_some(())
+    });
 }
 
 fn in_a_request(stage: &Stage) {

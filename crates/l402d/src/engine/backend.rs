@@ -64,8 +64,9 @@ impl Backend {
     }
 
     async fn noted<T>(&self, call: impl Future<Output = Result<T, LightningError>>) -> Result<T, Failure> {
+        let begun = Instant::now();
         let result = call.await;
-        self.health.note(&self.name, &result);
+        self.health.note(&self.name, begun, &result);
         if let Err(LightningError::Unavailable { .. } | LightningError::TimedOut) = &result {
             self.circuit.failed(Instant::now());
         }
