@@ -6,21 +6,23 @@
 //! carried out, so that nothing is drawn for a client that has long been told to come back (`link.rs` keeps the
 //! connections and Redis' clock).
 //!
+//! A claim that was carried out, and whose answer its host never saw, is given back as soon as Redis can be reached; until
+//! then other hosts take the payment for neither used nor unused (`heard.rs`).
+//!
 //! How durable a claim is lies with Redis: `appendonly yes` and `appendfsync always` make it as durable as SQLite's.
 //! A replica that becomes master knows what it was told so far; `wait_replicas` makes a claim wait until that many
 //! replicas know of it. `health.rs` warns of what would forget a claim.
 
 mod health;
+mod heard;
 mod link;
+mod pool;
 mod script;
 mod servers;
 
-use std::{
-    sync::atomic::{AtomicUsize, Ordering},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 pub use servers::{Host, OpenError, Servers, Topology};
 
@@ -28,7 +30,9 @@ use crate::{
     BoxFuture, Claim, Claimed, Hash, KEEP_REQUESTS, Notes, Rate, RequestId, Settled, Store, StoreError,
     Taken, rate::Rates,
 };
-use link::{Failed, Link};
+use heard::Heard;
+use link::Failed;
+use pool::Pool;
 use script::{Call, Payment};
 
 /// How a store is opened.
@@ -62,14 +66,16 @@ impl RedisOptions {
     }
 }
 
+/// Between two looks at a payment that may be given back. Its host says within a few milliseconds that it has heard.
+const IN_DOUBT: Duration = Duration::from_millis(20);
 /// How long a challenge waits for what it can do without.
 const ASIDE: Duration = Duration::from_millis(250);
 
 /// Claims and settlements in Redis.
 pub struct RedisStore {
     rates: Rates,
-    links: Vec<Link>,
-    next: AtomicUsize,
+    pool: Arc<Pool>,
+    heard: Heard,
     options: RedisOptions,
 }
 
@@ -80,15 +86,13 @@ impl RedisStore {
     /// # Errors
     /// [`OpenError`]: what no connection could mend.
     pub fn open(options: RedisOptions) -> Result<Self, OpenError> {
-        let dial = options.servers.dial()?;
-        let links =
-            (0..options.connections.max(1)).map(|number| Link::start(dial.clone(), number == 0)).collect();
-        Ok(Self { rates: Rates::default(), links, next: AtomicUsize::new(0), options })
+        let pool = Arc::new(Pool::start(&options.servers.dial()?, options.connections));
+        Ok(Self { rates: Rates::default(), heard: Heard::start(pool.clone()), pool, options })
     }
 
     /// Carries out a call, once, however often it is sent.
     async fn ask(&self, call: &Call<'_>) -> Result<redis::Value, StoreError> {
-        let link = self.link();
+        let link = self.pool.link();
         let began = Instant::now();
         let (mut until, mut sent) = (began + self.options.deadline, false);
         let failed = |sent, reason: String| match sent {
@@ -125,18 +129,30 @@ impl RedisStore {
         }
     }
 
-    /// The next connection's turn, or that of one that is there.
-    fn link(&self) -> &Link {
-        let turn = self.next.fetch_add(1, Ordering::Relaxed) % self.links.len();
-        let (before, from) = self.links.split_at(turn);
-        from.iter().chain(before).find(|link| link.is_up()).unwrap_or(&self.links[turn])
+    /// Draws. Who finds the payment used up by a draw whose host may not have heard of it waits until that is clear.
+    async fn draw(&self, claim: &Claim) -> Result<Claimed, StoreError> {
+        let payment = Payment::new(claim.payment_hash);
+        let until = Instant::now() + self.options.deadline;
+        loop {
+            match self.draw_once(&payment, claim).await? {
+                Some(claimed) => {
+                    if matches!(claimed, Claimed::Granted { .. }) && claim.units > 0 {
+                        self.heard.tell(&payment, claim.request);
+                    }
+                    return Ok(claimed);
+                }
+                None if Instant::now() + IN_DOUBT < until => sleep(IN_DOUBT).await,
+                None => {
+                    let reason = "what another request drew from this payment may be given back";
+                    return Err(StoreError::NotCarriedOut(reason.into()));
+                }
+            }
+        }
     }
 
-    async fn draw(&self, claim: &Claim) -> Result<Claimed, StoreError> {
-        let (payment, keep) = (Payment::new(claim.payment_hash), self.options.keep_requests);
-        let replicas = self.options.servers.wait_replicas;
-        let drawn = self.ask(&payment.claim(claim, keep, replicas)).await;
-        match drawn {
+    async fn draw_once(&self, payment: &Payment, claim: &Claim) -> Result<Option<Claimed>, StoreError> {
+        let (keep, replicas) = (self.options.keep_requests, self.options.servers.wait_replicas);
+        match self.ask(&payment.claim(claim, keep, replicas)).await {
             // Before anybody is told, so that whoever comes back finds the payment as it was, at any host.
             Err(StoreError::Unavailable(reason)) if replicas > 0 => {
                 match self.ask(&payment.release(claim.request, keep)).await {

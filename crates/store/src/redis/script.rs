@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `l402:preimage:<payment hash>` | how many units were drawn from the payment; for ever |
 //! | `{l402:preimage:<payment hash>}:<request id>` | what a request drew and what was left, or `released`; an hour |
+//! | `{l402:preimage:<payment hash>}:unheard` | the requests that drew and whose host may not have heard so yet (`heard.rs`); a minute |
 //! | `l402:settled:<payment hash>` | the preimage of a settled payment, in hex |
 //! | `{l402:settled:<payment hash>}:record` | what was received (msat) and when (Unix seconds) |
 //! | `l402:note:<payment hash>` | what a wallet must know again of an invoice; 30 days |
@@ -19,7 +20,10 @@ use l402::{PaymentHash, Preimage};
 use redis::{Cmd, ErrorKind, ServerErrorKind, Value, aio::ConnectionLike};
 use tokio::time::Instant;
 
-use super::link::{Failed, Live};
+use super::{
+    heard::KEEP_UNHEARD,
+    link::{Failed, Live},
+};
 use crate::{Claim, Claimed, Hash, KEEP_NOTES, Rate, RequestId, Settled, StoreError, Taken};
 
 /// A script and the name that Redis knows it by.
@@ -34,8 +38,8 @@ macro_rules! script {
     };
 }
 
-/// KEYS: drawn, request. ARGV: deadline (Unix ms, 0: none), limit, units, seconds to keep the request, how many replicas
-/// must be there.
+/// KEYS: drawn, request, unheard. ARGV: deadline (Unix ms, 0: none), limit, units, seconds to keep the request, how many
+/// replicas must be there, milliseconds to keep what is unheard, request id.
 static CLAIM: Script = script!(
     "
 local deadline = tonumber(ARGV[1])
@@ -53,24 +57,31 @@ if not used then
   return {'used up'}
 end
 local limit, units = tonumber(ARGV[2]), tonumber(ARGV[3])
-if used + units > limit then return {'used up'} end
+if used + units > limit then
+  return {redis.call('SCARD', KEYS[3]) > 0 and 'in doubt' or 'used up'}
+end
 local replicas = tonumber(ARGV[5])
 if replicas > 0 then
   local there = string.match(redis.call('INFO', 'replication'), 'connected_slaves:(%d+)')
   if tonumber(there or '0') < replicas then return {'alone'} end
 end
 local left = string.format('%.0f', limit - used - units)
-if units > 0 then redis.call('SET', KEYS[1], string.format('%.0f', used + units)) end
+if units > 0 then
+  redis.call('SET', KEYS[1], string.format('%.0f', used + units))
+  redis.call('SADD', KEYS[3], ARGV[7])
+  redis.call('PEXPIRE', KEYS[3], ARGV[6])
+end
 redis.call('SET', KEYS[2], ARGV[3] .. ' ' .. left, 'EX', ARGV[4])
 return {'granted', left}
 "
 );
 
-/// KEYS: drawn, request. ARGV: deadline (unused), seconds to keep the request.
+/// KEYS: drawn, request, unheard. ARGV: deadline (unused), seconds to keep the request, request id.
 static RELEASE: Script = script!(
     "
 local before = redis.call('GET', KEYS[2])
 redis.call('SET', KEYS[2], 'released', 'EX', ARGV[2])
+redis.call('SREM', KEYS[3], ARGV[3])
 if not before or before == 'released' then return 0 end
 local used = tonumber(redis.call('GET', KEYS[1]) or '0')
 if not used then return 0 end
@@ -139,9 +150,10 @@ impl Payment {
         Self { hex: PaymentHash(hash).to_string() }
     }
 
-    fn drawn(&self, request: RequestId) -> [String; 2] {
-        let (hex, id) = (&self.hex, u128::from_be_bytes(request));
-        [format!("l402:preimage:{hex}"), format!("{{l402:preimage:{hex}}}:{id:032x}")]
+    fn drawn(&self, request: RequestId) -> [String; 3] {
+        let hex = &self.hex;
+        let request = format!("{{l402:preimage:{hex}}}:{}", text_of(request));
+        [format!("l402:preimage:{hex}"), request, format!("{{l402:preimage:{hex}}}:unheard")]
     }
 
     fn settled(&self) -> [String; 2] {
@@ -150,14 +162,24 @@ impl Payment {
     }
 
     pub(super) fn claim(&self, claim: &Claim, keep: Duration, replicas: u32) -> Call<'static> {
-        let args = [claim.limit.into(), claim.units.into(), keep.as_secs(), replicas.into()];
-        let args = args.map(|number: u64| number.to_string().into_bytes()).into();
+        let unheard = u64::try_from(KEEP_UNHEARD.as_millis()).unwrap_or(u64::MAX);
+        let args = [claim.limit.into(), claim.units.into(), keep.as_secs(), replicas.into(), unheard];
+        let mut args: Vec<_> = args.map(|number: u64| number.to_string().into_bytes()).into();
+        args.push(text_of(claim.request).into_bytes());
         Call { script: &CLAIM, keys: self.drawn(claim.request).into(), args, has_deadline: true, replicas }
     }
 
     pub(super) fn release(&self, request: RequestId, keep: Duration) -> Call<'static> {
-        let args = vec![keep.as_secs().to_string().into_bytes()];
+        let args = [keep.as_secs().to_string(), text_of(request)].map(String::into_bytes).into();
         Call { script: &RELEASE, keys: self.drawn(request).into(), args, has_deadline: false, replicas: 0 }
+    }
+
+    /// Says that the request's host has heard of what it drew.
+    pub(super) fn heard(&self, request: RequestId) -> Cmd {
+        let [_, _, unheard] = self.drawn(request);
+        let mut command = redis::cmd("SREM");
+        command.arg(unheard).arg(text_of(request));
+        command
     }
 
     pub(super) fn settled_put(&self, settled: &Settled, keep: Option<Duration>) -> Call<'static> {
@@ -252,15 +274,21 @@ async fn wait(live: &Live, replicas: u32, until: Instant) -> redis::RedisResult<
     }
 }
 
-/// What a claim came to.
-pub(super) fn claimed(value: &Value) -> Result<Claimed, StoreError> {
+/// A request's name in keys.
+fn text_of(request: RequestId) -> String {
+    format!("{:032x}", u128::from_be_bytes(request))
+}
+
+/// What a claim came to; `None`: that is in doubt, as what another request drew may be given back.
+pub(super) fn claimed(value: &Value) -> Result<Option<Claimed>, StoreError> {
     match word(value, 0).as_deref() {
         Some("granted") => {
             let remaining = word(value, 1).and_then(|text| text.parse().ok()).ok_or_else(unexpected)?;
-            Ok(Claimed::Granted { remaining })
+            Ok(Some(Claimed::Granted { remaining }))
         }
-        Some("used up") => Ok(Claimed::UsedUp),
-        Some("released") => Ok(Claimed::Released),
+        Some("used up") => Ok(Some(Claimed::UsedUp)),
+        Some("in doubt") => Ok(None),
+        Some("released") => Ok(Some(Claimed::Released)),
         _ => Err(unexpected()),
     }
 }

@@ -10,7 +10,7 @@ use tokio::{sync::mpsc, task::JoinSet, time::sleep};
 
 use crate::{
     server::{Redis, Watched},
-    support::{id, open, sentinel, single, single_use, start},
+    support::{Wire, hash, hex, id, open, sentinel, single, single_use, start},
 };
 
 const GRANTED: Result<Claimed, StoreError> = Ok(Claimed::Granted { remaining: 0 });
@@ -116,6 +116,47 @@ async fn what_a_hanging_server_reads_too_late_is_not_drawn() {
         assert_eq!(insist(&other, single_use(n, 100 + n)).await, Claimed::Granted { remaining: 0 });
     }
     assert_eq!(insist(&store, single_use(0, 200)).await, Claimed::UsedUp);
+}
+
+/// Redis carries a claim out, and its answer is lost: another host, to which the client goes, waits until that is given
+/// back, and never says that the payment is used.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_draw_whose_answer_was_lost_is_in_doubt_until_it_is_given_back() {
+    let dir = TempDir::new().unwrap();
+    let redis = start(dir.path());
+    let wire = Wire::start(redis.port()).await;
+    let soon = Duration::from_millis(300);
+    let options =
+        RedisOptions { deadline: soon, deadline_of_lost: soon, ..RedisOptions::new(single(wire.port)) };
+    let (cut_off, other) = (RedisStore::open(options).unwrap(), open(single(redis.port())));
+    insist(&cut_off, single_use(1000, 1000)).await;
+    wire.mute(true);
+    let lost = cut_off.claim(single_use(1, 1)).await.unwrap_err();
+    assert!(matches!(lost, StoreError::Unavailable(_)), "{lost}");
+    redis.wait_for(&["EXISTS", &format!("l402:preimage:{}", hex(hash(1)))], "1");
+    let elsewhere = tokio::spawn(async move { insist(&other, single_use(1, 2)).await });
+    sleep(soon).await;
+    assert!(!elsewhere.is_finished(), "it is not known yet");
+    wire.mute(false);
+    while cut_off.release(hash(1), id(1)).await.is_err() {
+        sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(elsewhere.await.unwrap(), Claimed::Granted { remaining: 0 });
+}
+
+/// What a host does not come to say is in doubt for a while, not for ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_draw_that_its_host_has_heard_of_is_not_in_doubt() {
+    let dir = TempDir::new().unwrap();
+    let redis = start(dir.path());
+    let store = open(single(redis.port()));
+    let unheard = format!("{{l402:preimage:{}}}:unheard", hex(hash(1)));
+    assert_eq!(store.claim(single_use(1, 1)).await, GRANTED);
+    redis.wait_for(&["EXISTS", &unheard], "0");
+    redis.ask(&["SADD", &unheard, "of a host that died"]);
+    redis.ask(&["PEXPIRE", &unheard, "300"]);
+    assert_eq!(store.claim(single_use(1, 2)).await, Ok(Claimed::UsedUp), "when that is over");
+    assert_eq!(redis.ask(&["EXISTS", &unheard]), "0");
 }
 
 #[tokio::test(flavor = "multi_thread")]

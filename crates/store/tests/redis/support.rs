@@ -1,10 +1,21 @@
 //! Stores, claims and servers.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use store::{
     Claim, Hash, RedisStore, Store,
     redis::{Host, RedisOptions, Servers, Topology},
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
 };
 
 use crate::server::Redis;
@@ -43,6 +54,42 @@ pub async fn passes(servers: &Servers, nodes: &[&Redis]) {
     })
     .await;
     store::conformance::check_notes(&*open(servers.clone())).await;
+}
+
+/// A way to Redis that can be made to swallow the answers.
+pub struct Wire {
+    pub port: u16,
+    muted: Arc<AtomicBool>,
+}
+
+impl Wire {
+    pub async fn start(redis: u16) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (port, muted) = (listener.local_addr().unwrap().port(), Arc::new(AtomicBool::new(false)));
+        let is_muted = muted.clone();
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let server = TcpStream::connect(("127.0.0.1", redis)).await.unwrap();
+                let ((mut from_client, mut to_client), (mut from_server, mut to_server)) =
+                    (client.into_split(), server.into_split());
+                tokio::spawn(async move { tokio::io::copy(&mut from_client, &mut to_server).await });
+                let is_muted = is_muted.clone();
+                tokio::spawn(async move {
+                    let mut answer = vec![0; 64 * 1024];
+                    while let Ok(length @ 1..) = from_server.read(&mut answer).await {
+                        if !is_muted.load(Ordering::SeqCst) {
+                            to_client.write_all(&answer[..length]).await.unwrap();
+                        }
+                    }
+                });
+            }
+        });
+        Self { port, muted }
+    }
+
+    pub fn mute(&self, muted: bool) {
+        self.muted.store(muted, Ordering::SeqCst);
+    }
 }
 
 pub fn start(dir: &Path) -> Redis {
