@@ -19,6 +19,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use rustix::process::{Resource, getrlimit, setrlimit};
+
 use harness::backends::{self, Backend};
 use harness::lnd::{self, Pair};
 use harness::scenario::{self, Outcome, Run, Tally};
@@ -30,9 +32,18 @@ const SIDE_BY_SIDE: usize = 6;
 /// What the scenarios run.
 const PRODUCTS: [&str; 3] = ["ngx_http_l402_module.so", "l402d", "l402"];
 
+/// As many as may be: a crowd of clients is a descriptor each, here and in nginx.
+fn open_more_files() {
+    let mut files = getrlimit(Resource::Nofile);
+    files.current = files.maximum;
+    // Where it can't be had, the scenario that needs it says so.
+    let _ = setrlimit(Resource::Nofile, files);
+}
+
 fn main() -> ExitCode {
     let mut arguments = libtest_mimic::Arguments::from_args();
     arguments.test_threads = arguments.test_threads.or(Some(SIDE_BY_SIDE));
+    open_more_files();
     let dir = tempfile::Builder::new().prefix("l402-").tempdir().expect("a temporary directory");
     open_to_all(dir.path());
     let run = Arc::new(run(dir.path()));

@@ -10,6 +10,7 @@ mod cashu;
 mod client;
 mod conformance;
 mod credentials;
+mod crowds;
 mod external_agent;
 mod external_toml;
 mod failover;
@@ -44,6 +45,7 @@ pub fn all() -> Vec<Scenario> {
         basics::ALL,
         auto_detect::ALL,
         credentials::ALL,
+        crowds::ALL,
         refusals::ALL,
         binding::ALL,
         races::ALL,
