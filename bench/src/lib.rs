@@ -18,13 +18,18 @@ pub mod wrk;
 /// What the scenarios stand on, as far as it is needed here.
 #[path = "../../tests/harness"]
 pub mod harness {
+    pub mod backends;
     pub mod challenge;
+    pub mod cln;
     pub mod http;
+    pub mod lnc;
     pub mod lnd;
     pub mod macaroon;
     pub mod nginx;
     pub mod node;
+    pub mod nwc;
     pub mod process;
+    pub mod remote;
     pub mod sim;
     pub mod site;
     pub mod stage;

@@ -8,7 +8,9 @@ use std::time::Duration;
 use lnsim::{Fault, Method};
 
 use super::PAIRS;
+use crate::harness::backends;
 use crate::harness::http::Request;
+use crate::harness::stage::Stage;
 use crate::pairs::{Samples, Side};
 use crate::report::{Report, Row};
 use crate::stand::{Stand, site};
@@ -24,17 +26,31 @@ const AT_ONCE: Duration = Duration::from_millis(150);
 /// Rounds of asking until a pool has nothing left.
 const ROUNDS: usize = 60;
 
-/// Measures it.
+/// Pairs of slices of each of the others.
+const FEWER_PAIRS: usize = 5;
+
+/// Measures it with LND.
 pub fn measure(stand: &Stand, report: &mut Report) {
-    let stage = stand.stage();
-    let nginx = site(&stage).paid("").start();
+    beside(&stand.stage(), "node", PAIRS, report);
+}
+
+/// Measures it with every other kind of wallet.
+pub fn measure_others(stand: &Stand, report: &mut Report) {
+    for kind in ["cln", "clnrest", "bolt12", "eclair", "lnurl", "nwc", "lnc"] {
+        let backend = backends::ALL.iter().find(|backend| backend.name == kind).expect("a kind of backend");
+        beside(&stand.stage_on((backend.start)()), kind, FEWER_PAIRS, report);
+    }
+}
+
+fn beside(stage: &Stage, kind: &str, pairs: usize, report: &mut Report) {
+    let nginx = site(stage).paid("").start();
     nginx.get("/paid/1k").expect(402);
     stage.tolerate("l402");
     let worker = nginx.workers()[0];
     let (mut theirs, mut ours) = (Side::default(), Side::default());
     let (mut p99s, mut ratios) = ([Samples::default(), Samples::default()], Samples::default());
     let mut least_waiting = WAITING;
-    for _ in 0..PAIRS {
+    for _ in 0..pairs {
         let alone = slice(nginx.address(), worker, &mut theirs);
         stage.sim().fault(Fault::hang().at(Method::AddInvoice));
         let mut waiting = wait_for_paid(nginx.address());
@@ -49,7 +65,7 @@ pub fn measure(stand: &Stand, report: &mut Report) {
     }
     report.add(Row {
         figure: format!(
-            "p99 of an unprotected location, node hangs, {WAITING} clients wait on paid ones ÷ without them"
+            "p99 of an unprotected location, {kind} hangs, {WAITING} clients wait on paid ones ÷ without them"
         ),
         measured: format!("{:.2} ({:.0} µs ÷ {:.0} µs)", ratios.median(), p99s[1].median(), p99s[0].median()),
         spread: ratios.spread(2),
@@ -57,7 +73,7 @@ pub fn measure(stand: &Stand, report: &mut Report) {
         reach: Some(("≤ 1.2".to_owned(), ratios.median() <= 1.2 && least_waiting == WAITING)),
     });
     report.note(format!(
-        "hang: {least_waiting} of {WAITING} clients were still waiting at the end of each slice (the fewest of any slice); requests/s of the unprotected location {:.0} beside them, {:.0} without.",
+        "hang, {kind}: {least_waiting} of {WAITING} clients were still waiting at the end of each slice (the fewest of any slice); requests/s of the unprotected location {:.0} beside them, {:.0} without.",
         ours.rates.median(),
         theirs.rates.median()
     ));

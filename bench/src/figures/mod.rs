@@ -19,12 +19,13 @@ const PAIRS: usize = 9;
 pub type Figure = fn(&Stand, &mut Report);
 
 /// All, in the order of the page.
-pub const ALL: [(&str, Figure); 9] = [
+pub const ALL: [(&str, Figure); 10] = [
     ("paid", paid::measure),
     ("challenges", challenges::measure),
     ("lnd", lnd::measure),
     ("lnc", lnc::measure),
     ("hang", hang::measure),
+    ("hangs", hang::measure_others),
     ("grants", grants::measure),
     ("reload", reload::measure),
     ("memory", size::memory),
