@@ -7,7 +7,8 @@ log=build/test.log
 
 scripts/build-lnd.sh
 scripts/cashu-mint.sh
-scripts/build-nwc.sh
+scripts/npm-peer.sh nwc
+scripts/npm-peer.sh cashu-ts
 scripts/other-nginx.sh
 scripts/faulty.sh
 status=0

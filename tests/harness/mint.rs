@@ -1,4 +1,4 @@
-//! Two real Cashu mints and a wallet that pays with their ecash, driven by the rig of `tests/peers/cashu`.
+//! Real Cashu mints and a wallet that pays with their ecash, driven by the rig of `tests/peers/cashu`.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -11,6 +11,9 @@ use serde_json::{Value, json};
 pub const FREE: usize = 0;
 /// The mint that takes 100 ppk for each proof.
 pub const FEES: usize = 1;
+/// One that takes as much, and whose keyset's id is of version 1. It runs after [`Rig::start_old`].
+#[allow(dead_code, reason = "the tests that share this file do without it")]
+pub const OLD: usize = 2;
 
 /// The mints that all share who stop none of them.
 static SHARED: OnceLock<Rig> = OnceLock::new();
@@ -19,6 +22,9 @@ static SHARED: OnceLock<Rig> = OnceLock::new();
 pub struct Rig {
     /// Where the mints are.
     pub urls: [String; 2],
+    /// Where [`OLD`] is.
+    #[allow(dead_code, reason = "the tests that share this file do without it")]
+    pub old: String,
     pipes: Mutex<Pipes>,
     _child: Child,
     _home: tempfile::TempDir,
@@ -74,7 +80,8 @@ impl Rig {
         let mut pipes = Pipes { input, output };
         let first = pipes.read();
         let url = |number: usize| first["mints"][number].as_str().expect("the mints' addresses").to_owned();
-        Self { urls: [url(FREE), url(FEES)], pipes: Mutex::new(pipes), _child: child, _home: home }
+        let urls = [url(FREE), url(FEES)];
+        Self { urls, old: url(OLD), pipes: Mutex::new(pipes), _child: child, _home: home }
     }
 
     /// One command of the rig's, as its file describes them.
@@ -111,6 +118,12 @@ impl Rig {
     /// Does something to a mint: `stop`, `start`, `pause`, `resume`.
     pub fn control(&self, what: &str, mint: usize) {
         self.ask(&json!({"do": what, "mint": mint}));
+    }
+
+    /// Starts [`OLD`], unless it runs.
+    #[allow(dead_code, reason = "the tests that share this file do without it")]
+    pub fn start_old(&self) {
+        self.control("start", OLD);
     }
 
     /// Somebody else spends the token.

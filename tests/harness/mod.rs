@@ -2,6 +2,8 @@
 
 pub mod agent;
 pub mod backends;
+pub mod cashu_ts;
+pub mod cdk_wallet;
 pub mod challenge;
 pub mod cln;
 pub mod curl;

@@ -39,7 +39,7 @@ pub fn play(stage: &Stage, scenario: impl FnOnce(&Service)) {
     });
 }
 
-/// Where `scripts/build-nwc.sh` puts it.
+/// Where `scripts/npm-peer.sh nwc` puts it.
 fn place() -> PathBuf {
     let default =
         || Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the repository").join(".cache/nwc");
@@ -52,7 +52,7 @@ fn missing(dir: &Path) -> Option<&'static str> {
     if !on_path("npm") || !on_path("node") {
         Some("skipped: no npm")
     } else if !dir.join("stamp").exists() {
-        Some("skipped: not installed, run scripts/build-nwc.sh")
+        Some("skipped: not installed, run scripts/npm-peer.sh nwc")
     } else {
         None
     }

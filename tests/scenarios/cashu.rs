@@ -4,6 +4,7 @@ mod locked;
 mod outages;
 mod refusals;
 mod settings;
+mod tokens;
 
 use serde_json::json;
 
@@ -27,6 +28,9 @@ pub const ALL: &[Scenario] = &[
     Scenario::on_mint("cashu::locked", locked::locked),
     Scenario::on_mint("cashu::locked_refusals", locked::refused),
     Scenario::on_mint("cashu::locked_race", locked::race),
+    Scenario::on_mint("cashu::tokens_of_nutshell", tokens::of_nutshell),
+    Scenario::on_mint("cashu::tokens_of_cdk", tokens::of_cdk),
+    Scenario::on_mint("cashu::tokens_of_cashu_ts", tokens::of_cashu_ts),
     Scenario::on_mint("cashu::mint_down", outages::mint_down),
     Scenario::on_mint("cashu::killed_during_the_swap", outages::killed_during_the_swap),
     Scenario::on_simulator("cashu::off", settings::off),

@@ -1,7 +1,8 @@
-# Two real mints (Nutshell, on its fake Lightning wallet) and a wallet that pays with their ecash, driven by JSON lines.
+# Real mints (Nutshell, on its fake Lightning wallet) and a wallet that pays with their ecash, driven by JSON lines.
 #
-# rig.py DIRECTORY starts them, one without fees and one that takes 100 ppk, prints one line that names them, then reads one
-# command a line and prints one answer a line. It ends with its input, and the mints end with it.
+# rig.py DIRECTORY starts two, one without fees and one that takes 100 ppk, prints one line that names them, then reads one
+# command a line and prints one answer a line. A third, whose keyset's id is of version 1, starts when told to. It ends with
+# its input, and the mints end with it.
 import asyncio
 import json
 import os
@@ -23,7 +24,9 @@ def say(answer):
 
 
 HOME = os.path.abspath(sys.argv[1])
-FEES_PPK = [0, 100]
+FEES_PPK = [0, 100, 100]
+# The last version whose keyset ids are of version 1 (NUT-02), for the third mint.
+OLD = {"VERSION": "0.19.2"}
 FLOAT_SAT = 100_000
 os.environ.setdefault("CASHU_DIR", HOME)
 os.environ["TOR"] = "FALSE"
@@ -69,6 +72,7 @@ class Mint:
             FAKEWALLET_DELAY_INCOMING_PAYMENT="0",
             FAKEWALLET_DELAY_OUTGOING_PAYMENT="0",
             TOR="FALSE",
+            **(OLD if self.number == 2 else {}),
             **(env or {}),
         )
         log = open(os.path.join(self.home, "log"), "ab")
@@ -97,7 +101,7 @@ class Mint:
             self.process = None
 
 
-mints = [Mint(0), Mint(1)]
+mints = [Mint(0), Mint(1), Mint(2)]
 wallets = {}
 
 
@@ -236,7 +240,8 @@ async def control(ask):
     if ask["do"] == "stop":
         mint.stop()
     elif ask["do"] == "start":
-        mint.start(ask.get("env"))
+        if not mint.process:
+            mint.start(ask.get("env"))
         mint.wait()
     elif ask["do"] == "pause":
         mint.process.send_signal(signal.SIGSTOP)
@@ -252,9 +257,9 @@ COMMANDS = dict(
 
 
 async def main():
-    for mint in mints:
+    for mint in mints[:2]:
         mint.start()
-    for mint in mints:
+    for mint in mints[:2]:
         mint.wait()
     say({"mints": [mint.url for mint in mints]})
     loop = asyncio.get_running_loop()

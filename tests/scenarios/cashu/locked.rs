@@ -11,16 +11,16 @@ use crate::harness::stage::Stage;
 use crate::harness::wait::at_once;
 
 /// 7, and the point that belongs to it.
-const PRIVATE: &str = "0000000000000000000000000000000000000000000000000000000000000007";
-const PUBLIC: &str = "025cbdf0646e5db4eaa398f365f2ea7a0e3d419b7e0330e39ce92bddedcac4f9bc";
-const OTHER: &str = "02a9acc1e48c25eeeb9289b5031cc57da9fe72f3fe2861d264bdc074209b107ba2";
+pub const PRIVATE: &str = "0000000000000000000000000000000000000000000000000000000000000007";
+pub const PUBLIC: &str = "025cbdf0646e5db4eaa398f365f2ea7a0e3d419b7e0330e39ce92bddedcac4f9bc";
+pub const OTHER: &str = "02a9acc1e48c25eeeb9289b5031cc57da9fe72f3fe2861d264bdc074209b107ba2";
 
 fn locked_site<'a>(stage: &'a Stage, rig: &Rig) -> Site<'a> {
     stage.keep_secret(PRIVATE);
     site(stage, rig).env("CASHU_P2PK_MODE", "on").env("CASHU_P2PK_PRIVATE_KEY", PRIVATE)
 }
 
-fn in_seconds(seconds: i64) -> String {
+pub fn in_seconds(seconds: i64) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     now.saturating_add_signed(seconds).to_string()
 }
