@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs a peer of the scenarios that is written in JavaScript, `nwc` or `cashu-ts`, into .cache/NAME, as its
+# Installs a peer of the scenarios that is written in JavaScript, `nwc`, `lnurl` or `cashu-ts`, into .cache/NAME, as its
 # tests/peers/NAME/package-lock.json pins it: seconds the first time, nothing when its sources are those of the last time.
 # Without npm, or where npm can't reach its registry, it says so and succeeds: the scenarios then report what they skip.
 set -eu

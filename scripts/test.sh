@@ -8,6 +8,7 @@ log=build/test.log
 scripts/build-lnd.sh
 scripts/cashu-mint.sh
 scripts/npm-peer.sh nwc
+scripts/npm-peer.sh lnurl
 scripts/npm-peer.sh cashu-ts
 scripts/other-nginx.sh
 scripts/faulty.sh

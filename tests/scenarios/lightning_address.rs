@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use data_encoding::HEXLOWER;
 use lnsim::{LnurlOptions, Sim, SimOptions};
 
+use super::backends::classic_at;
+use crate::harness::lnurl_server;
 use crate::harness::scenario::Scenario;
 use crate::harness::stage::Stage;
 use crate::harness::wait;
@@ -14,6 +16,9 @@ pub const ALL: &[Scenario] = &[
     Scenario::on_simulator("lightning_address::looked_up_after_a_reload", looked_up_after_a_reload),
     Scenario::on_simulator("lightning_address::without_verify_the_answer_says_so", without_verify),
     Scenario::on_simulator("lightning_address::mistakes", mistakes),
+    Scenario::on_simulator("lightning_address::server_classic", server_classic),
+    Scenario::on_simulator("lightning_address::server_per_location", server_per_location),
+    Scenario::on_simulator("lightning_address::server_without_verify", server_without_verify),
 ];
 
 /// A Lightning address of its own, beside the stage's node.
@@ -93,4 +98,31 @@ fn mistakes(stage: &Stage) {
     let checked = outside.paid("l402_lnurl_addr alice@example.com;").check();
     let text = String::from_utf8_lossy(&checked.stderr).into_owned();
     assert!(!checked.status.success() && text.contains("is not for the l402d of l402_agent"), "{text}");
+}
+
+/// The server is a real one, of others; it has no `verify`, and hashes its metadata into each invoice.
+fn server_classic(stage: &Stage) {
+    lnurl_server::play(stage, |server| {
+        let site = stage.site().env("LN_CLIENT_TYPE", "LNURL").env("LNURL_ADDRESS", server.uri());
+        classic_at(stage, &site.paid("").start());
+    });
+}
+
+fn server_per_location(stage: &Stage) {
+    lnurl_server::play(stage, |server| {
+        classic_at(stage, &stage.paid_site(&format!("l402_lnurl_addr {};", server.uri())));
+    });
+}
+
+/// A macaroon alone is told that it takes the preimage here.
+fn server_without_verify(stage: &Stage) {
+    lnurl_server::play(stage, |server| {
+        let directives = format!("l402_auto_detect_payment on; l402_lnurl_addr {};", server.uri());
+        let nginx = stage.paid_site(&directives);
+        let challenge = nginx.get("/paid/a").challenge();
+        let preimage = stage.pay(&challenge);
+        let refusal = nginx.get_paid("/paid/a", &challenge.alone()).refusal();
+        assert!(refusal.contains("preimage"), "{refusal}");
+        nginx.get_paid("/paid/a", &challenge.paid_with(&preimage)).expect(200);
+    });
 }

@@ -116,7 +116,7 @@ fn service_pushed(stage: &Stage) {
         let challenge = nginx.get("/paid/a").challenge();
         stage.pay(&challenge);
         let hash = challenge.macaroon().payment_hash();
-        service.tell(stage.sim(), &hash);
+        nwc_service::tell(service, stage.sim(), &hash);
         let said = |log: &str| log.lines().any(|line| line.contains(&hash) && line.contains("settled"));
         wait::until("l402d to hear of it", || stage.logs().iter().any(|(_, log)| said(log)).then_some(()));
         nginx.get_paid("/paid/a", &challenge.alone()).expect(200);
