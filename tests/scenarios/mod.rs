@@ -11,6 +11,7 @@ mod client;
 mod conformance;
 mod credentials;
 mod crowds;
+mod doctor;
 mod external_agent;
 mod external_toml;
 mod failover;
@@ -65,6 +66,7 @@ pub fn all() -> Vec<Scenario> {
         rotation::ALL,
         node_faults::ALL,
         backends::ALL,
+        doctor::ALL,
         failover::ALL,
         lightning_address::ALL,
         nwc::ALL,

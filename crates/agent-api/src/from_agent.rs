@@ -1,6 +1,6 @@
 //! What l402d sends to a front end.
 use crate::wire::{self, Opened, Reader, frame, put_option_u32, put_str};
-use crate::{FrameError, MAX_INVOICE, MAX_KEYS, MAX_REQUEST, MAX_TEXT, Secret32};
+use crate::{FrameError, MAX_INVOICE, MAX_KEYS, MAX_REPORT, MAX_REQUEST, MAX_TEXT, Secret32};
 
 const WELCOME: u8 = 0x81;
 const INVOICE: u8 = 0x82;
@@ -13,6 +13,7 @@ const FAILED: u8 = 0x88;
 const PAID: u8 = 0x89;
 const ECASH_REFUSED: u8 = 0x8a;
 const NO_ECASH: u8 = 0x8b;
+const EXAMINED: u8 = 0x8c;
 
 const FAULT_REFUSED: u8 = 1;
 const FAULT_UNAVAILABLE: u8 = 2;
@@ -103,6 +104,16 @@ pub enum FromAgent {
         /// The request's id.
         id: u64,
     },
+    /// How a backend is.
+    Examined {
+        /// The request's id.
+        id: u64,
+        /// How many backends there are.
+        count: u32,
+        /// The report, as JSON; empty where there is no backend of that number. Holds no secret, cut to [`MAX_REPORT`]
+        /// bytes.
+        report: String,
+    },
     /// The request could not be served. Nothing was drawn, or what was drawn is given back.
     Failed {
         /// The request's id.
@@ -149,6 +160,7 @@ impl FromAgent {
             | Self::Paid { id, .. }
             | Self::EcashRefused { id, .. }
             | Self::NoEcash { id }
+            | Self::Examined { id, .. }
             | Self::Failed { id, .. } => *id,
         }
     }
@@ -203,6 +215,10 @@ impl FromAgent {
                 frame(out, ECASH_REFUSED, *id, |out| put_str(out, reason, MAX_TEXT));
             }
             Self::NoEcash { id } => frame(out, NO_ECASH, *id, |_| {}),
+            Self::Examined { id, count, report } => frame(out, EXAMINED, *id, |out| {
+                out.extend_from_slice(&count.to_le_bytes());
+                put_str(out, report, MAX_REPORT);
+            }),
             Self::Failed { id, fault, reason } => put_failed(out, *id, *fault, reason),
         }
     }
@@ -244,6 +260,7 @@ impl FromAgent {
             },
             ECASH_REFUSED => Self::EcashRefused { id, reason: body.string("reason", MAX_TEXT)? },
             NO_ECASH => Self::NoEcash { id },
+            EXAMINED => Self::Examined { id, count: body.u32()?, report: body.string("report", MAX_REPORT)? },
             FAILED => {
                 Self::Failed { id, fault: read_fault(&mut body)?, reason: body.string("reason", MAX_TEXT)? }
             }

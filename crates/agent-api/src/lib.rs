@@ -29,7 +29,7 @@ pub use secret::{Secret32, SecretText};
 pub use to_agent::{Proof, Rate, ToAgent};
 
 /// The version both ends speak. It changes with any change of a frame's layout or meaning.
-pub const PROTOCOL: u16 = 2;
+pub const PROTOCOL: u16 = 3;
 
 /// Upper bound, in bytes, of what follows a frame's length field.
 ///
@@ -59,6 +59,9 @@ pub const MAX_TERMS: usize = 4 * 1024;
 
 /// Upper bound of an ecash payment request, in bytes; a longer one names too many mints to fit a header.
 pub const MAX_REQUEST: usize = 4 * 1024;
+
+/// Upper bound of the report on a backend, in bytes: several times what its lines take.
+pub const MAX_REPORT: usize = 32 * 1024;
 
 /// Upper bound of the keys in a `Welcome`: one that signs and those that still verify.
 pub const MAX_KEYS: usize = 32;

@@ -7,6 +7,7 @@ const INVOICE: u8 = 0x02;
 const REDEEM: u8 = 0x03;
 const CANCEL: u8 = 0x04;
 const ECASH: u8 = 0x05;
+const EXAMINE: u8 = 0x06;
 
 const PROOF_LOOK_UP: u8 = 0;
 const PROOF_PREIMAGE: u8 = 1;
@@ -63,6 +64,14 @@ pub enum ToAgent {
         /// The Cashu token as the client sent it; at most [`MAX_ECASH`] bytes.
         token: SecretText,
     },
+    /// Asks how a backend is: each of its calls is tried, and an invoice over one satoshi made. For the operator.
+    /// Answered by `Examined` or `Failed`.
+    Examine {
+        /// Pairs the answer with this request.
+        id: u64,
+        /// Which backend, counted from 0 in the order of their names.
+        number: u32,
+    },
     /// The client has left: stop working on request `id`, and give back what it drew. Has no answer.
     Cancel {
         /// The `id` of the request.
@@ -98,6 +107,7 @@ impl ToAgent {
             Self::Invoice { id, .. }
             | Self::Redeem { id, .. }
             | Self::Ecash { id, .. }
+            | Self::Examine { id, .. }
             | Self::Cancel { id } => *id,
         }
     }
@@ -141,6 +151,9 @@ impl ToAgent {
                 put_str(out, terms, MAX_TERMS);
                 put_str(out, token.expose(), MAX_ECASH);
             }),
+            Self::Examine { id, number } => {
+                frame(out, EXAMINE, *id, |out| out.extend_from_slice(&number.to_le_bytes()));
+            }
             Self::Cancel { id } => frame(out, CANCEL, *id, |_| {}),
         }
     }
@@ -184,6 +197,7 @@ impl ToAgent {
                 terms: body.string("terms", MAX_TERMS)?,
                 token: SecretText::new(body.string("token", MAX_ECASH)?),
             },
+            EXAMINE => Self::Examine { id, number: body.u32()? },
             CANCEL => Self::Cancel { id },
             other => return Err(FrameError::UnknownKind(other)),
         };

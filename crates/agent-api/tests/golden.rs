@@ -53,6 +53,7 @@ fn to_agent() -> Vec<(&'static str, ToAgent)> {
                 token: SecretText::new("cashuBo2F0".into()),
             },
         ),
+        ("examine", ToAgent::Examine { id: 15, number: 1 }),
         ("cancel", ToAgent::Cancel { id: u64::MAX }),
     ]
 }
@@ -91,6 +92,7 @@ fn from_agent() -> Vec<(&'static str, FromAgent)> {
             FromAgent::EcashRefused { id: 14, reason: "the ecash has been spent already".into() },
         ),
         ("no-ecash", FromAgent::NoEcash { id: 14 }),
+        ("examined", FromAgent::Examined { id: 15, count: 2, report: "{}".into() }),
         ("failed-refused", failed(Fault::Refused, "no route")),
         ("failed-unavailable", failed(Fault::Unavailable { retry_after_s: 5 }, "connection refused")),
         ("failed-timed-out", failed(Fault::TimedOut, "")),

@@ -4,7 +4,7 @@
 
 use agent_api::{
     Fault, FrameError, FromAgent, LENGTH_BYTES, MAX_ECASH, MAX_FRAME, MAX_INVOICE, MAX_KEYS, MAX_NAME,
-    MAX_REQUEST, MAX_TERMS, MAX_TEXT, PROTOCOL, Proof, Rate, Secret32, SecretText, ToAgent,
+    MAX_REPORT, MAX_REQUEST, MAX_TERMS, MAX_TEXT, PROTOCOL, Proof, Rate, Secret32, SecretText, ToAgent,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -37,6 +37,7 @@ fn to_agent() -> impl Strategy<Value = ToAgent> {
                 ToAgent::Ecash { id, amount_msat, terms, token: SecretText::new(token) }
             }
         ),
+        (any::<u64>(), any::<u32>()).prop_map(|(id, number)| ToAgent::Examine { id, number }),
         any::<u64>().prop_map(|id| ToAgent::Cancel { id }),
     ]
 }
@@ -73,6 +74,11 @@ fn from_agent() -> impl Strategy<Value = FromAgent> {
         ),
         (any::<u64>(), text(MAX_TEXT)).prop_map(|(id, reason)| FromAgent::EcashRefused { id, reason }),
         any::<u64>().prop_map(|id| FromAgent::NoEcash { id }),
+        (any::<u64>(), any::<u32>(), text(MAX_REPORT)).prop_map(|(id, count, report)| FromAgent::Examined {
+            id,
+            count,
+            report
+        }),
         (any::<u64>(), any::<Option<u32>>()).prop_map(|(id, remaining)| FromAgent::Granted { id, remaining }),
         (any::<u64>(), text(MAX_INVOICE), any::<u64>())
             .prop_map(|(id, bolt11, expires_at)| FromAgent::Unsettled { id, bolt11, expires_at }),
@@ -267,7 +273,7 @@ fn another_version_is_named() {
         assert_eq!(FromAgent::decode(&welcome), Err(FrameError::Version { theirs: 265 }));
     }
     let text = FrameError::Version { theirs: 1 }.to_string();
-    assert!(text.contains("protocol 1") && text.contains("this one 2"), "{text}");
+    assert!(text.contains("protocol 1") && text.contains(&format!("this one {PROTOCOL}")), "{text}");
 }
 
 #[test]

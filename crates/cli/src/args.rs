@@ -18,7 +18,7 @@ pub struct Cli {
     pub command: Command,
 }
 
-/// The two things it does.
+/// What it does.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Fetch a URL, paying for it within a budget where the server asks for it
@@ -27,6 +27,9 @@ pub enum Command {
     /// Decode a challenge, a token or an invoice, and say what is wrong with it
     #[command(after_help = exit_codes())]
     Inspect(InspectArgs),
+    /// On the host that sells: try each wallet, and say what is wrong with it (l402d doctor --help)
+    #[command(disable_help_flag = true)]
+    Doctor(DoctorArgs),
 }
 
 /// `l402 get`.
@@ -110,6 +113,14 @@ pub struct InspectArgs {
     /// Show preimages; without it only whether they match
     #[arg(long)]
     pub show_secrets: bool,
+}
+
+/// `l402 doctor`.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// What `l402d doctor` takes
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENTS")]
+    pub args: Vec<std::ffi::OsString>,
 }
 
 /// The three things that a wallet needs.

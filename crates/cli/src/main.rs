@@ -4,6 +4,7 @@
 
 #![forbid(unsafe_code)]
 
+mod agent_tool;
 mod args;
 mod error;
 mod get;
@@ -40,6 +41,11 @@ fn main() -> ExitCode {
         Command::Inspect(args) => {
             console.json = args.json;
             inspect(&args, &mut console)
+        }
+        Command::Doctor(args) => {
+            let failure = agent_tool::become_l402d("doctor", &args.args);
+            console.error(&failure);
+            failure.kind.code()
         }
     })
 }

@@ -51,6 +51,33 @@ pub enum Command {
     ///
     /// Then reload: systemctl reload l402d, or nginx -s reload where nginx runs l402d by itself.
     RotateKey(RotateKey),
+
+    /// Tries each backend: is it reached, does it let us in, which calls, its clock, an invoice over one satoshi.
+    ///
+    /// Without --config the l402d that runs is asked: it knows what nginx's configuration says. Run it as root or as
+    /// l402d's user. With --config, or where none runs and LN_CLIENT_TYPE is set, the wallets are tried from here.
+    /// Exit code: 0 all is well, 1 a backend fails, 2 nothing could be examined.
+    Doctor(Doctor),
+}
+
+/// What to examine.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Doctor {
+    /// The configuration file whose backends are tried, with what the environment says.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// The state directory of the l402d that is asked (default: L402_STATE_DIR, or /var/lib/l402d).
+    #[arg(long, value_name = "DIR", conflicts_with = "config")]
+    pub state_dir: Option<String>,
+
+    /// Its socket, as unix:/path (default: l402d.sock in the state directory).
+    #[arg(long, value_name = "unix:/PATH", conflicts_with = "config")]
+    pub socket: Option<String>,
+
+    /// Print one JSON object.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Which keys to rotate.

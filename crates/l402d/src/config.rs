@@ -10,7 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use settings::{AgentConfig, Complaint, Flags, LN_CLIENT_TYPE, SOCKET_GROUP, check_private_mode};
+use settings::{AgentConfig, Complaint, Flags, LN_CLIENT_TYPE, SOCKET_GROUP, STATE_DIR, check_private_mode};
 use zeroize::Zeroizing;
 
 use crate::{Args, keys, toml_file};
@@ -79,6 +79,22 @@ pub fn from_arguments(args: &Args) -> Result<AgentConfig, Vec<Complaint>> {
         config.access.group = Some(group);
     }
     Ok(config)
+}
+
+/// Where the l402d listens that these arguments and the environment mean.
+///
+/// # Errors
+/// All that is wrong with it.
+pub fn socket(args: &Args) -> Result<PathBuf, Vec<Complaint>> {
+    let flags = Flags {
+        state_dir: args.state_dir.as_deref().map(|text| ("--state-dir", text)),
+        listen: args.listen.as_deref().map(|text| ("--socket", text)),
+        ..Flags::default()
+    };
+    // Of the environment only this: the rest may be for another process.
+    let env = |name: &str| std::env::var(name).ok().filter(|_| Some(name) == STATE_DIR.env);
+    let read = |path: &Path| fs::read(path);
+    AgentConfig::from_env(&env, &read, &read_private, flags).map(|config| config.socket)
 }
 
 fn read_private(path: &Path) -> io::Result<Vec<u8>> {

@@ -211,6 +211,7 @@ impl Connection {
                 ToAgent::Ecash { id, amount_msat, terms, token } => {
                     self.start(id, Question::Ecash { amount_msat, terms, token }).await?;
                 }
+                ToAgent::Examine { id, number } => self.start(id, Question::Examine { number }).await?,
                 ToAgent::Redeem { id, request, backend, payment_hash, proof, limit } => {
                     let question = Question::redeem(request, backend, payment_hash, proof, limit);
                     self.start(id, question).await?;

@@ -8,6 +8,7 @@ mod admit;
 mod backend;
 mod calls;
 mod ecash;
+mod examine;
 mod failure;
 mod health;
 mod invoice;

@@ -14,6 +14,7 @@ mod accounts;
 mod args;
 mod config;
 mod connection;
+mod doctor;
 pub mod engine;
 mod keys;
 mod lifeline;

@@ -24,6 +24,7 @@ use crate::{
     args::{Command, RotateKey},
     config,
     connection::Identity,
+    doctor,
     engine::Engine,
     keys,
     lifeline::{self, Lifeline},
@@ -44,6 +45,7 @@ type Failed = Box<dyn Error + Send + Sync>;
 /// error log or the terminal, one line each.
 pub fn main(args: &Args) -> ExitCode {
     let result = match &args.command {
+        Some(Command::Doctor(args)) => return doctor::main(args),
         Some(Command::RotateKey(which)) => rotate_key(which),
         None if args.coprocess => run_coprocess(args.generation),
         None => run_standalone(args),
@@ -130,7 +132,11 @@ fn private_umask() {
     rustix::process::umask(Mode::RWXG | Mode::RWXO);
 }
 
-fn runtime() -> io::Result<runtime::Runtime> {
+/// Where everything waits.
+///
+/// # Errors
+/// The system's.
+pub(crate) fn runtime() -> io::Result<runtime::Runtime> {
     runtime::Builder::new_multi_thread().worker_threads(THREADS).enable_all().build()
 }
 

@@ -11,7 +11,7 @@ use std::{
 
 use l402::{Msat, PaymentHash, Preimage};
 use lightning::{
-    Cancelled, Health, Invoice, InvoiceRequest, Lightning, LightningError, Lookup, Reply, Settlement,
+    Calls, Cancelled, Health, Invoice, InvoiceRequest, Lightning, LightningError, Lookup, Reply, Settlement,
 };
 use store::{BoxFuture, Claim, Claimed, Hash, Model, Rate, RequestId, Settled, Store, StoreError, Taken};
 use tokio::{sync::mpsc, time::sleep};
@@ -190,6 +190,21 @@ impl Lightning for Wallet {
 
     fn health(&self) -> Reply<'_, Health> {
         Box::pin(async { Ok(Health { node: "a test".into(), network: None, synced: None }) })
+    }
+
+    fn calls(&self) -> Calls {
+        Calls {
+            kind: "TEST",
+            health: "health",
+            create: "create",
+            look_up: "look_up",
+            push: "push",
+            cancel: Some("cancel"),
+        }
+    }
+
+    fn try_push(&self) -> Reply<'_, bool> {
+        Box::pin(async { Ok(true) })
     }
 }
 

@@ -39,6 +39,20 @@ pub trait Lightning: Send + Sync {
     /// How the wallet is: for start-up checks and the operator.
     fn health(&self) -> Reply<'_, Health>;
 
+    /// What this kind of wallet calls its calls: for the operator.
+    fn calls(&self) -> Calls;
+
+    /// The least that it makes an invoice for, from one satoshi on.
+    fn least(&self) -> Reply<'_, Msat> {
+        Box::pin(async { Ok(Msat(1000)) })
+    }
+
+    /// Whether it tells of settlements by itself: tried by a subscription of its own, which is given up at once.
+    ///
+    /// # Errors
+    /// It could, and does not do so for us.
+    fn try_push(&self) -> Reply<'_, bool>;
+
     /// Leaves the wallet for good, within two seconds: nothing is called after it. What a wallet gives to one client
     /// at a time is free for the next one then.
     fn close(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
@@ -128,6 +142,23 @@ pub struct Settlement {
     pub preimage: Option<Preimage>,
     /// What was received.
     pub received: Msat,
+}
+
+/// The calls of a kind of wallet, by the names that an operator permits them under.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Calls {
+    /// The kind, as in `LN_CLIENT_TYPE`.
+    pub kind: &'static str,
+    /// Of [`Lightning::health`].
+    pub health: &'static str,
+    /// Of [`Lightning::create`].
+    pub create: &'static str,
+    /// Of [`Lightning::look_up`].
+    pub look_up: &'static str,
+    /// Of [`Lightning::settlements`].
+    pub push: &'static str,
+    /// Of [`Lightning::cancel`]; `None` where this kind has none.
+    pub cancel: Option<&'static str>,
 }
 
 /// How a wallet is.

@@ -184,6 +184,11 @@ pub(crate) fn told(bolt11: &str) -> Result<Told, LightningError> {
     })
 }
 
+/// When a BOLT11 invoice was made, Unix seconds.
+pub(crate) fn made_at(bolt11: &str) -> Option<u64> {
+    parse(bolt11).ok().map(|invoice| invoice.duration_since_epoch().as_secs())
+}
+
 /// The description as an invoice can hold it: its first 639 bytes, cut at a character.
 pub fn fit_description(text: &str) -> &str {
     if text.len() <= MAX_DESCRIPTION_BYTES {

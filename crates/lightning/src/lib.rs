@@ -27,7 +27,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use settings::{BackendConfig, BackendSettings};
 
-pub use api::{Cancelled, Health, Invoice, InvoiceRequest, Lightning, Lookup, Reply, Settlement};
+pub use api::{Calls, Cancelled, Health, Invoice, InvoiceRequest, Lightning, Lookup, Reply, Settlement};
 pub use error::LightningError;
 pub use invoice::{Asked, Checked, Network, check_invoice, fit_description};
 pub use notes::Notes;
@@ -65,6 +65,11 @@ pub struct OpenError {
     pub backend: String,
     /// What is wrong, and what is expected.
     pub reason: String,
+}
+
+/// When an invoice of any wallet was made, by that wallet's clock, Unix seconds; `None` where it can't be read.
+pub fn made_at(invoice: &str) -> Option<u64> {
+    invoice::made_at(invoice).or_else(|| bolt12::made_at(invoice))
 }
 
 /// Unix seconds.

@@ -65,7 +65,8 @@ pub fn to_answer(frame: FromAgent) -> (Answer, Option<String>) {
             };
             return (Answer::Failed(failure), (!reason.is_empty()).then_some(reason));
         }
-        FromAgent::Welcome { .. } => Answer::Failed(Failure::Internal),
+        // The operator's answer, which no request asks for.
+        FromAgent::Examined { .. } | FromAgent::Welcome { .. } => Answer::Failed(Failure::Internal),
     };
     (answer, None)
 }

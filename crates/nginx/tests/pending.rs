@@ -40,6 +40,7 @@ fn written(table: &mut Pending<u32>) -> Vec<(&'static str, u64)> {
             ToAgent::Cancel { .. } => "cancel",
             ToAgent::Hello { .. } => "hello",
             ToAgent::Ecash { .. } => "ecash",
+            ToAgent::Examine { .. } => "examine",
         };
         frames.push((kind, frame.id()));
         bytes.drain(..used);

@@ -17,6 +17,7 @@ pub(super) enum Question {
     Invoice { backend: String, wanted: Wanted, rate: Option<Rate> },
     Redeem(Redemption),
     Ecash { amount_msat: u64, terms: String, token: SecretText },
+    Examine { number: u32 },
 }
 
 impl Question {
@@ -33,7 +34,10 @@ impl Question {
     /// What is drawn, where that is counted.
     pub(super) fn draws(&self) -> Option<Draw> {
         match self {
-            Self::Invoice { .. } | Self::Ecash { .. } | Self::Redeem(Redemption { limit: None, .. }) => None,
+            Self::Invoice { .. }
+            | Self::Ecash { .. }
+            | Self::Examine { .. }
+            | Self::Redeem(Redemption { limit: None, .. }) => None,
             Self::Redeem(Redemption { request, payment_hash, limit: Some(_), .. }) => {
                 Some(Draw { payment_hash: payment_hash.0, request: *request })
             }
@@ -87,6 +91,10 @@ impl Question {
                     Taken::Refused(refusal) => FromAgent::EcashRefused { id, reason: refusal.to_string() },
                     Taken::NoEcash => FromAgent::NoEcash { id },
                 })
+            }
+            Self::Examine { number } => {
+                let (count, report) = engine.examine(number).await?;
+                Ok(FromAgent::Examined { id, count, report })
             }
             Self::Redeem(redemption) => Ok(match engine.redeem(redemption).await? {
                 Redeemed::Granted { remaining } => FromAgent::Granted { id, remaining },

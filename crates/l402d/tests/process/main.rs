@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 mod coprocess;
+mod doctor;
 mod reload;
 mod secrets;
 mod standalone;

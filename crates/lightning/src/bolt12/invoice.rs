@@ -140,6 +140,12 @@ impl Offer {
     }
 }
 
+/// When an invoice was made, Unix seconds.
+pub(super) fn made_at(text: &str) -> Option<u64> {
+    let bytes = tlv::bytes("lni", text)?;
+    tlv::truncated(find(&tlv::records(&bytes)?, CREATED_AT)?)
+}
+
 /// Whether records of this type belong to offers, whose invoices repeat them unchanged.
 fn is_of_offer(kind: u64) -> bool {
     matches!(kind, 1..=79 | 1_000_000_000..=1_999_999_999)

@@ -8,7 +8,7 @@ mod tlv;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use l402::PaymentHash;
+use l402::{Msat, PaymentHash};
 use serde_json::json;
 use settings::Bolt12Settings;
 use tokio::sync::mpsc;
@@ -16,13 +16,19 @@ use tokio::sync::mpsc;
 use crate::cln::Cln;
 use crate::http::deadline;
 use crate::{
-    Health, Invoice, InvoiceRequest, Lightning, LightningError, Lookup, Network, Reply, Settlement, unix_now,
+    Calls, Health, Invoice, InvoiceRequest, Lightning, LightningError, Lookup, Network, Reply, Settlement,
+    unix_now,
 };
 use invoice::Offer;
 
 /// Opens the wallet that `settings` describes. The one time-out bounds connecting too.
 pub(crate) fn open(settings: &Bolt12Settings, timeout: Duration) -> Result<Arc<dyn Lightning>, String> {
     Ok(Arc::new(Bolt12::new(settings, timeout)?))
+}
+
+/// When a BOLT12 invoice was made, Unix seconds.
+pub(crate) fn made_at(invoice: &str) -> Option<u64> {
+    invoice::made_at(invoice)
 }
 
 /// A wallet that is an offer of a CLN.
@@ -87,5 +93,18 @@ impl Lightning for Bolt12 {
 
     fn health(&self) -> Reply<'_, Health> {
         self.cln.health()
+    }
+
+    fn calls(&self) -> Calls {
+        Calls { kind: "BOLT12", create: "fetchinvoice", ..crate::cln::CALLS }
+    }
+
+    /// An offer for an amount is for no other.
+    fn least(&self) -> Reply<'_, Msat> {
+        Box::pin(async { Ok(self.offer.amount.unwrap_or(Msat(1000))) })
+    }
+
+    fn try_push(&self) -> Reply<'_, bool> {
+        self.cln.try_push()
     }
 }

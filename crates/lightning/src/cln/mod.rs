@@ -21,8 +21,8 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::http::deadline;
 use crate::{
-    Asked, Health, Invoice, InvoiceRequest, Lightning, LightningError, Lookup, Network, Reply, Settlement,
-    check_invoice, fit_description, unix_now,
+    Asked, Calls, Health, Invoice, InvoiceRequest, Lightning, LightningError, Lookup, Network, Reply,
+    Settlement, check_invoice, fit_description, unix_now,
 };
 use link::{Link, Socket};
 use message::{Fetched, Info, Made};
@@ -31,6 +31,16 @@ use rest::Rest;
 
 /// How many different warnings of the node are logged.
 const WARNINGS: usize = 16;
+
+/// What lightningd calls what is asked of it.
+pub(crate) const CALLS: Calls = Calls {
+    kind: "CLN",
+    health: "getinfo",
+    create: "invoice",
+    look_up: "listinvoices",
+    push: "waitanyinvoice",
+    cancel: None,
+};
 
 /// Opens the wallet that `settings` describes. The one time-out bounds connecting too.
 pub(crate) fn open(settings: &ClnSettings, timeout: Duration) -> Result<Arc<dyn Lightning>, String> {
@@ -181,6 +191,14 @@ impl Lightning for Cln {
 
     fn health(&self) -> Reply<'_, Health> {
         Box::pin(self.node_health())
+    }
+
+    fn calls(&self) -> Calls {
+        CALLS
+    }
+
+    fn try_push(&self) -> Reply<'_, bool> {
+        Box::pin(async { settlements::try_once(&self.link, self.timeout).await.map(|()| true) })
     }
 }
 

@@ -36,6 +36,11 @@ pub(super) fn follow(link: Arc<Link>, timeout: Duration) -> mpsc::Receiver<Settl
     settlements
 }
 
+/// Waits for no payment, to see whether that is permitted.
+pub(super) async fn try_once(link: &Link, timeout: Duration) -> Result<(), LightningError> {
+    wait(link, 0, 0, timeout).await.map(drop)
+}
+
 struct Follower {
     link: Arc<Link>,
     /// The deadline of a call that does not wait.
@@ -85,7 +90,7 @@ impl Follower {
             self.pay_index = Some(self.last().await?);
             return Ok(());
         };
-        let Some(row) = self.wait(after, WAIT_S).await? else { return Ok(()) };
+        let Some(row) = wait(&self.link, after, WAIT_S, self.timeout).await? else { return Ok(()) };
         let Some(index) = row.pay_index.filter(|index| *index > after) else {
             return Err(LightningError::Wrong("a payment without an index behind the last one's".to_owned()));
         };
@@ -121,19 +126,25 @@ impl Follower {
     }
 
     async fn index_behind(&self, after: u64) -> Result<Option<u64>, LightningError> {
-        let Some(row) = self.wait(after, 0).await? else { return Ok(None) };
+        let Some(row) = wait(&self.link, after, 0, self.timeout).await? else { return Ok(None) };
         let index = row.pay_index.filter(|index| *index > after);
         index.map(Some).ok_or_else(|| LightningError::Wrong("a payment without its index".to_owned()))
     }
+}
 
-    /// The first payment behind this index, if one comes within so many seconds.
-    async fn wait(&self, after: u64, seconds: u64) -> Result<Option<Row>, LightningError> {
-        let params = json!({ "lastpay_index": after, "timeout": seconds });
-        let deadline = Instant::now() + Duration::from_secs(seconds) + self.timeout;
-        match self.link.call(Method::WaitAnyInvoice, &params, deadline).await {
-            Ok(row) => message::decode(Method::WaitAnyInvoice.name(), row).map(Some),
-            Err(Failure::Answer(error)) if error.code == WAIT_TIMED_OUT => Ok(None),
-            Err(failure) => Err(failure.of(Method::WaitAnyInvoice)),
-        }
+/// The first payment behind this index, if one comes within so many seconds. `timeout` is the deadline of a call that does
+/// not wait.
+async fn wait(
+    link: &Link,
+    after: u64,
+    seconds: u64,
+    timeout: Duration,
+) -> Result<Option<Row>, LightningError> {
+    let params = json!({ "lastpay_index": after, "timeout": seconds });
+    let deadline = Instant::now() + Duration::from_secs(seconds) + timeout;
+    match link.call(Method::WaitAnyInvoice, &params, deadline).await {
+        Ok(row) => message::decode(Method::WaitAnyInvoice.name(), row).map(Some),
+        Err(Failure::Answer(error)) if error.code == WAIT_TIMED_OUT => Ok(None),
+        Err(failure) => Err(failure.of(Method::WaitAnyInvoice)),
     }
 }

@@ -16,8 +16,8 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::http::deadline;
 use crate::{
-    Asked, Health, Invoice, InvoiceRequest, Lightning, LightningError, Lookup, Network, Reply, Settlement,
-    check_invoice, fit_description, unix_now,
+    Asked, Calls, Health, Invoice, InvoiceRequest, Lightning, LightningError, Lookup, Network, Reply,
+    Settlement, check_invoice, fit_description, unix_now,
 };
 use api::{Api, Call};
 use message::{Created, Info, Received};
@@ -112,5 +112,20 @@ impl Lightning for Eclair {
 
     fn health(&self) -> Reply<'_, Health> {
         Box::pin(self.node_health())
+    }
+
+    fn calls(&self) -> Calls {
+        Calls {
+            kind: "ECLAIR",
+            health: "getinfo",
+            create: "createinvoice",
+            look_up: "getreceivedinfo",
+            push: "ws",
+            cancel: None,
+        }
+    }
+
+    fn try_push(&self) -> Reply<'_, bool> {
+        Box::pin(async { push::try_once(&self.api, self.timeout).await.map(|()| true) })
     }
 }

@@ -47,6 +47,11 @@ pub(super) fn follow(api: Arc<Api>, timeout: Duration) -> mpsc::Receiver<Settlem
     settlements
 }
 
+/// Opens a websocket, and closes it.
+pub(super) async fn try_once(api: &Api, timeout: Duration) -> Result<(), LightningError> {
+    connect(api, timeout).await.map(drop)
+}
+
 struct Follower {
     api: Arc<Api>,
     /// How long a connection may take.
@@ -84,7 +89,7 @@ impl Follower {
 
     /// One connection; `Ok` when the engine has gone.
     async fn stream(&mut self) -> Result<(), LightningError> {
-        let mut socket = self.connect().await?;
+        let mut socket = connect(&self.api, self.timeout).await?;
         let (mut pings, mut heard) = (interval_at(Instant::now() + PING, PING), Instant::now());
         if self.complaint.take().is_some() {
             tracing::info!("settlements are pushed again");
@@ -126,28 +131,28 @@ impl Follower {
             }
         }
     }
+}
 
-    /// The handshake of RFC 6455, by the same client as every call: same TLS, same password.
-    async fn connect(&self) -> Result<WebSocketStream<Upgraded>, LightningError> {
-        let deadline = deadline(self.timeout);
-        let key = generate_key();
-        let request = self.api.websocket().header(CONNECTION, "Upgrade").header(UPGRADE, "websocket");
-        let request = request.header(SEC_WEBSOCKET_VERSION, "13").header(SEC_WEBSOCKET_KEY, &key);
-        let response = self.api.web().begin(request, deadline).await?;
-        if response.status().as_u16() != 101 {
-            return Err(refusal(Call::Ws, response.status().as_u16(), b""));
-        }
-        let accept = response.headers().get(SEC_WEBSOCKET_ACCEPT);
-        if accept.is_none_or(|accept| accept.as_bytes() != derive_accept_key(key.as_bytes()).as_bytes()) {
-            return Err(LightningError::Wrong("a connection that is no websocket".to_owned()));
-        }
-        let upgraded = match timeout_at(deadline, response.upgrade()).await {
-            Ok(upgraded) => upgraded.map_err(|error| ended(&innermost(&error)))?,
-            Err(_) => return Err(LightningError::TimedOut),
-        };
-        let config = WebSocketConfig::default().max_message_size(Some(LARGEST)).max_frame_size(Some(LARGEST));
-        Ok(WebSocketStream::from_raw_socket(upgraded, Role::Client, Some(config)).await)
+/// The handshake of RFC 6455, by the same client as every call: same TLS, same password.
+async fn connect(api: &Api, timeout: Duration) -> Result<WebSocketStream<Upgraded>, LightningError> {
+    let deadline = deadline(timeout);
+    let key = generate_key();
+    let request = api.websocket().header(CONNECTION, "Upgrade").header(UPGRADE, "websocket");
+    let request = request.header(SEC_WEBSOCKET_VERSION, "13").header(SEC_WEBSOCKET_KEY, &key);
+    let response = api.web().begin(request, deadline).await?;
+    if response.status().as_u16() != 101 {
+        return Err(refusal(Call::Ws, response.status().as_u16(), b""));
     }
+    let accept = response.headers().get(SEC_WEBSOCKET_ACCEPT);
+    if accept.is_none_or(|accept| accept.as_bytes() != derive_accept_key(key.as_bytes()).as_bytes()) {
+        return Err(LightningError::Wrong("a connection that is no websocket".to_owned()));
+    }
+    let upgraded = match timeout_at(deadline, response.upgrade()).await {
+        Ok(upgraded) => upgraded.map_err(|error| ended(&innermost(&error)))?,
+        Err(_) => return Err(LightningError::TimedOut),
+    };
+    let config = WebSocketConfig::default().max_message_size(Some(LARGEST)).max_frame_size(Some(LARGEST));
+    Ok(WebSocketStream::from_raw_socket(upgraded, Role::Client, Some(config)).await)
 }
 
 fn ended(reason: &str) -> LightningError {

@@ -23,8 +23,8 @@ use tokio::time::{Instant, timeout_at};
 use tonic::{Code, Response, Status};
 
 use crate::{
-    Asked, Cancelled, Health, Invoice, InvoiceRequest, Lightning, LightningError, Lookup, Network, Reply,
-    Settlement, check_invoice, fit_description, unix_now,
+    Asked, Calls, Cancelled, Health, Invoice, InvoiceRequest, Lightning, LightningError, Lookup, Network,
+    Reply, Settlement, check_invoice, fit_description, unix_now,
 };
 pub(crate) use door::{Access, Door, Pending, Way};
 use link::{Line, Link};
@@ -268,6 +268,24 @@ impl Lightning for Lnd {
 
     fn health(&self) -> Reply<'_, Health> {
         Box::pin(self.node_health())
+    }
+
+    fn calls(&self) -> Calls {
+        Calls {
+            kind: match self.link.access() {
+                Access::File => "LND",
+                Access::Session => "LNC",
+            },
+            health: "GetInfo",
+            create: "AddInvoice",
+            look_up: "LookupInvoice",
+            push: "SubscribeInvoices",
+            cancel: Some("CancelInvoice"),
+        }
+    }
+
+    fn try_push(&self) -> Reply<'_, bool> {
+        Box::pin(async { settlements::try_once(&self.link).await.map(|()| true) })
     }
 
     fn close(&self) -> Pending<'_, ()> {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use lnd_rpc::channel::{innermost, is_transport};
 use lnd_rpc::lnrpc::{self, invoice::InvoiceState};
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 
 use super::link::{Line, Link};
 use super::message;
@@ -19,6 +20,9 @@ const BACKLOG: usize = 1024;
 /// Longest pause after a refusal, which only the operator can mend.
 const REFUSED_PAUSE: Duration = Duration::from_secs(60);
 
+/// How long a node may take to refuse a subscription that is only tried.
+const REFUSAL: Duration = Duration::from_secs(1);
+
 /// Follows the settlements until the receiver is dropped.
 pub(super) fn follow(link: Arc<Link>) -> mpsc::Receiver<Settlement> {
     let (to, settlements) = mpsc::channel(BACKLOG);
@@ -30,6 +34,20 @@ pub(super) fn follow(link: Arc<Link>) -> mpsc::Receiver<Settlement> {
         }
     });
     settlements
+}
+
+/// Subscribes, and leaves again: a node that does not permit it says so at once, and one that does says nothing before the
+/// first event.
+pub(super) async fn try_once(link: &Arc<Link>) -> Result<(), LightningError> {
+    let line = link.line().await?;
+    let subscribed = async {
+        let from = lnrpc::InvoiceSubscription { add_index: 0, settle_index: 0 };
+        Link::client(&line).subscribe_invoices(from).await?.into_inner().message().await
+    };
+    match timeout(REFUSAL, subscribed).await {
+        Ok(Err(status)) => Err(failed(link, &line, &status)),
+        Ok(Ok(_)) | Err(_) => Ok(()),
+    }
 }
 
 struct Follower {
@@ -73,9 +91,9 @@ impl Follower {
         // LND sends no response headers before the first event, so that this alone may take for ever; the pings of the
         // channel find a dead connection.
         let opened = Link::client(&line).subscribe_invoices(from).await;
-        let mut stream = opened.map_err(|status| self.failed(&line, &status))?.into_inner();
+        let mut stream = opened.map_err(|status| failed(&self.link, &line, &status))?.into_inner();
         loop {
-            let event = stream.message().await.map_err(|status| self.failed(&line, &status))?;
+            let event = stream.message().await.map_err(|status| failed(&self.link, &line, &status))?;
             let Some(invoice) = event else {
                 return Err(LightningError::unavailable(
                     "the node ended the subscription",
@@ -101,13 +119,13 @@ impl Follower {
         self.settle_index = self.settle_index.max(invoice.settle_index);
         Ok(())
     }
+}
 
-    fn failed(&self, line: &Line, status: &tonic::Status) -> LightningError {
-        if is_transport(status) {
-            self.link.lost(line, &innermost(status))
-        } else {
-            self.link.answered(line);
-            refusal(Method::SubscribeInvoices, self.link.access(), status)
-        }
+fn failed(link: &Link, line: &Line, status: &tonic::Status) -> LightningError {
+    if is_transport(status) {
+        link.lost(line, &innermost(status))
+    } else {
+        link.answered(line);
+        refusal(Method::SubscribeInvoices, link.access(), status)
     }
 }

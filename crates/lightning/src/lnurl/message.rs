@@ -65,6 +65,11 @@ impl PayRequest {
         )))
     }
 
+    /// The least that can be paid in whole satoshis, from one on.
+    pub(super) fn least(&self) -> Msat {
+        Msat(self.min_sendable.max(1).div_ceil(1000).saturating_mul(1000))
+    }
+
     /// Where an invoice over this much is to be had.
     pub(super) fn callback(&self, amount: Msat) -> Result<Url, LightningError> {
         let mut url: Url = self

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use l402::PaymentHash;
+use l402::{Msat, PaymentHash};
 use settings::LnurlSettings;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -20,8 +20,8 @@ use tokio::time::Instant;
 use crate::http::deadline;
 use crate::invoice::{AskedByHash, check_described_by_hash};
 use crate::{
-    Health, Invoice, InvoiceRequest, Lightning, LightningError, Lookup, Network, Notes, Reply, Settlement,
-    unix_now,
+    Calls, Health, Invoice, InvoiceRequest, Lightning, LightningError, Lookup, Network, Notes, Reply,
+    Settlement, unix_now,
 };
 use message::{Callback, PayRequest, Verify};
 use note::Note;
@@ -172,5 +172,24 @@ impl Lightning for Lnurl {
 
     fn health(&self) -> Reply<'_, Health> {
         Box::pin(self.offer_health())
+    }
+
+    fn calls(&self) -> Calls {
+        Calls {
+            kind: "LNURL",
+            health: "the address",
+            create: "callback",
+            look_up: "verify",
+            push: "nothing (LNURL has no push)",
+            cancel: None,
+        }
+    }
+
+    fn least(&self) -> Reply<'_, Msat> {
+        Box::pin(async { Ok(self.offer(deadline(self.timeout)).await?.0.least()) })
+    }
+
+    fn try_push(&self) -> Reply<'_, bool> {
+        Box::pin(async { Ok(false) })
     }
 }

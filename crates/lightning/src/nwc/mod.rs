@@ -26,8 +26,8 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
-    Asked, Health, Invoice, InvoiceRequest, Lightning, LightningError, Lookup, Network, Reply, Settlement,
-    check_invoice, fit_description,
+    Asked, Calls, Health, Invoice, InvoiceRequest, Lightning, LightningError, Lookup, Network, Reply,
+    Settlement, check_invoice, fit_description,
 };
 use account::Account;
 use hub::{Hub, unix_now};
@@ -230,5 +230,21 @@ impl Lightning for Nwc {
 
     fn health(&self) -> Reply<'_, Health> {
         Box::pin(self.wallet_health())
+    }
+
+    fn calls(&self) -> Calls {
+        Calls {
+            kind: "NWC",
+            health: "get_info",
+            create: "make_invoice",
+            look_up: "lookup_invoice",
+            push: "payment_received",
+            cancel: None,
+        }
+    }
+
+    /// The wallet's info event says so.
+    fn try_push(&self) -> Reply<'_, bool> {
+        Box::pin(async { Ok(self.hub().info(Instant::now() + self.timeout).await?.pushes()) })
     }
 }
