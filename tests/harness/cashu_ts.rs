@@ -36,6 +36,18 @@ impl CashuTs {
     pub fn token(&self, mint: &str, sat: u64, more: &Value) -> (String, Vec<String>) {
         let mut ask = json!({"mint": mint, "amount": sat});
         ask.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+        let answer = self.ask(&ask);
+        let secrets = answer["secrets"].as_array().expect("the secrets");
+        let secrets = secrets.iter().filter_map(Value::as_str).map(str::to_owned).collect();
+        (answer["token"].as_str().expect("a token").to_owned(), secrets)
+    }
+
+    /// What a payment request says: `amount`, `unit`, `mints`, `lock`.
+    pub fn read(&self, request: &str) -> Value {
+        self.ask(&json!({"request": request}))
+    }
+
+    fn ask(&self, ask: &Value) -> Value {
         let mut pipes = self.pipes.lock().unwrap_or_else(PoisonError::into_inner);
         let (input, output) = &mut *pipes;
         writeln!(input, "{ask}").expect("the rig listens");
@@ -43,9 +55,7 @@ impl CashuTs {
         output.read_line(&mut line).expect("the rig answers");
         let answer: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{line:?}: {error}"));
         assert!(answer["error"].is_null(), "{ask}: {answer}");
-        let secrets = answer["secrets"].as_array().expect("the secrets");
-        let secrets = secrets.iter().filter_map(Value::as_str).map(str::to_owned).collect();
-        (answer["token"].as_str().expect("a token").to_owned(), secrets)
+        answer
     }
 }
 

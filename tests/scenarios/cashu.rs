@@ -3,6 +3,7 @@
 mod locked;
 mod outages;
 mod refusals;
+mod requests;
 mod settings;
 mod tokens;
 
@@ -28,6 +29,7 @@ pub const ALL: &[Scenario] = &[
     Scenario::on_mint("cashu::locked", locked::locked),
     Scenario::on_mint("cashu::locked_refusals", locked::refused),
     Scenario::on_mint("cashu::locked_race", locked::race),
+    Scenario::on_mint("cashu::requests", requests::requests),
     Scenario::on_mint("cashu::tokens_of_nutshell", tokens::of_nutshell),
     Scenario::on_mint("cashu::tokens_of_cdk", tokens::of_cdk),
     Scenario::on_mint("cashu::tokens_of_cashu_ts", tokens::of_cashu_ts),

@@ -2,10 +2,11 @@
 //
 // For each line on standard input it writes one on standard output: `{"mint": url, "amount", …}` is answered with
 // `{"token", "secrets"}`, or with `{"error"}`. `fees` adds what spending it costs; `lock` is a public key, and `tags` are
-// those of NUT-11; without `dleq` the token goes without its proofs; `legacy` writes cashuA. It ends with its input.
+// those of NUT-11; without `dleq` the token goes without its proofs; `legacy` writes cashuA. `{"request": text}` is
+// answered with what the payment request says. It ends with its input.
 
 import { createInterface } from "node:readline";
-import { getEncodedToken, P2PKBuilder, Wallet } from "@cashu/cashu-ts";
+import { decodePaymentRequest, getEncodedToken, P2PKBuilder, Wallet } from "@cashu/cashu-ts";
 import { getEncodedToken as getEncodedTokenBefore4 } from "cashu-ts-3";
 
 const FLOAT_SAT = 100_000;
@@ -55,10 +56,16 @@ async function token({ mint, amount, fees, lock, tags = [], dleq = true, legacy 
   return { token: text, secrets: send.map((proof) => proof.secret) };
 }
 
+function request({ request: text }) {
+  const { amount, unit, mints, nut10 } = decodePaymentRequest(text);
+  return { amount: Number(amount), unit, mints, lock: nut10?.data ?? null };
+}
+
 for await (const line of createInterface({ input: process.stdin })) {
   let answer;
   try {
-    answer = await token(JSON.parse(line));
+    const ask = JSON.parse(line);
+    answer = ask.request ? request(ask) : await token(ask);
   } catch (error) {
     answer = { error: String(error) };
   }
