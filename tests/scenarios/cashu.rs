@@ -1,5 +1,6 @@
 //! Ecash through nginx, with real mints: what buys, what is refused and why, and that nothing is bought twice.
 
+mod client;
 mod locked;
 mod outages;
 mod refusals;
@@ -29,6 +30,11 @@ pub const ALL: &[Scenario] = &[
     Scenario::on_mint("cashu::locked", locked::locked),
     Scenario::on_mint("cashu::locked_refusals", locked::refused),
     Scenario::on_mint("cashu::locked_race", locked::race),
+    Scenario::on_mint("cashu::client_pays", client::pays),
+    Scenario::on_mint("cashu::client_locks", client::locks),
+    Scenario::on_mint("cashu::client_reuses", client::reuses),
+    Scenario::on_mint("cashu::client_not_served", client::not_served),
+    Scenario::on_mint("cashu::client_killed", client::killed),
     Scenario::on_mint("cashu::requests", requests::requests),
     Scenario::on_mint("cashu::tokens_of_nutshell", tokens::of_nutshell),
     Scenario::on_mint("cashu::tokens_of_cdk", tokens::of_cdk),

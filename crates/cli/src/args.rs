@@ -1,6 +1,6 @@
 //! The command line and the environment, as text; `get` and `inspect` give them effect.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 
@@ -84,9 +84,12 @@ pub struct GetArgs {
     pub wallet: WalletArgs,
 }
 
-/// The LND node that pays: all three, or none.
+/// What pays: the LND node, of which all three are given or none, or else a file of ecash.
 #[derive(Debug, Args)]
 pub struct WalletArgs {
+    /// Pay with the ecash of a file, a Cashu token a line, instead of over Lightning
+    #[arg(long, value_name = "cashu:FILE")]
+    pub wallet: Option<String>,
     /// LND's gRPC address
     #[arg(long, env = "LND_ADDRESS", value_name = "HOST[:PORT]")]
     pub lnd_address: Option<String>,
@@ -137,6 +140,15 @@ pub struct WalletPaths<'a> {
 }
 
 impl WalletArgs {
+    /// The file of ecash, if one was given.
+    pub fn ecash(&self) -> Result<Option<&Path>, Failure> {
+        let Some(text) = &self.wallet else { return Ok(None) };
+        let file = text.strip_prefix("cashu:").filter(|file| !file.is_empty());
+        let wrong =
+            || Failure::new(Kind::Usage, "--wallet takes cashu:FILE, a file with a Cashu token a line");
+        file.map(|file| Some(Path::new(file))).ok_or_else(wrong)
+    }
+
     /// The wallet, if one was given; half a wallet is an error that names the missing half.
     pub fn given(&self) -> Result<Option<WalletPaths<'_>>, Failure> {
         match (self.lnd_address.as_deref(), &self.lnd_cert, &self.lnd_macaroon) {
@@ -189,6 +201,7 @@ mod tests {
     #[test]
     fn half_a_wallet_names_what_is_missing() {
         let half = WalletArgs {
+            wallet: None,
             lnd_address: Some("127.0.0.1:10009".into()),
             lnd_cert: None,
             lnd_macaroon: Some("m".into()),

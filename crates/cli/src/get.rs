@@ -3,6 +3,8 @@
 //! The order: tokens that are kept (a payment that a crash left open is settled first), then a request without one, then
 //! tokens that the challenge names (a realm), then one payment. There is never a second payment in one run.
 
+mod ecash;
+
 use std::collections::HashSet;
 use std::io::Read;
 use std::time::Duration;
@@ -36,6 +38,8 @@ pub struct Get<'a, 'c> {
     web: Web,
     ask: Ask,
     wallet: Option<Wallet>,
+    /// The `X-Cashu` of the latest 402.
+    payment_request: Option<String>,
     /// What `--json` prints at the end, also of a run that fails.
     pub report: Report,
 }
@@ -68,9 +72,23 @@ impl<'a, 'c> Get<'a, 'c> {
             return Err(Failure::new(Kind::Usage, text));
         }
         args.wallet.given()?;
+        args.wallet.ecash()?;
         let web = Web::new(Duration::from_secs(args.timeout), url.scheme() == "http")?;
         let report = Report { url: url.to_string(), ..Report::default() };
-        Ok((Self { args, console, clock, tokens, web, ask: ask(args)?, wallet: None, report }, url))
+        Ok((
+            Self {
+                args,
+                console,
+                clock,
+                tokens,
+                web,
+                ask: ask(args)?,
+                wallet: None,
+                payment_request: None,
+                report,
+            },
+            url,
+        ))
     }
 
     /// Fetches and delivers.
@@ -98,7 +116,7 @@ impl<'a, 'c> Get<'a, 'c> {
                         self.tokens.drop_entry(&entry.payment_hash)?;
                         if response.status() == 402 {
                             here = response.url().clone();
-                            asked = Some(Offer::read(response.headers(), &self.place(&here), (self.clock)()));
+                            asked = Some(self.asked(&response));
                         }
                     }
                 }
@@ -110,10 +128,20 @@ impl<'a, 'c> Get<'a, 'c> {
                     return self.finish(response).await;
                 }
                 here = response.url().clone();
-                asked = Some(Offer::read(response.headers(), &self.place(&here), (self.clock)()));
+                asked = Some(self.asked(&response));
             }
         };
-        self.buy(&offer?, &here).await
+        match self.args.wallet.ecash()? {
+            Some(file) => self.buy_with_ecash(file, &here).await,
+            None => self.buy(&offer?, &here).await,
+        }
+    }
+
+    /// What a 402 asks for.
+    fn asked(&mut self, response: &Response) -> Result<Offer, Failure> {
+        let request = response.headers().get("x-cashu").and_then(|value| value.to_str().ok());
+        self.payment_request = request.map(str::to_owned);
+        Offer::read(response.headers(), &self.place(response.url()), (self.clock)())
     }
 
     /// Pays an offer and comes back with what was bought.
@@ -322,6 +350,11 @@ impl<'a, 'c> Get<'a, 'c> {
             offer.view.description.as_deref().map(|text| format!(" ({text})")).unwrap_or_default(),
             offer.invoice
         );
+        self.say(text)
+    }
+
+    /// What a dry run ends with.
+    fn say(&mut self, text: String) -> Result<(), Failure> {
         if self.console.json {
             self.report.notes.push(text);
             return Ok(());
@@ -424,7 +457,7 @@ fn hash(hex: &str) -> Result<PaymentHash, Failure> {
 fn not_paid() -> Failure {
     Failure::new(
         Kind::NotPaid,
-        "payment required (402) and no wallet to pay with: give --lnd-address, --lnd-cert and --lnd-macaroon",
+        "payment required (402) and no wallet to pay with: give --lnd-address, --lnd-cert and --lnd-macaroon, or --wallet",
     )
 }
 

@@ -57,6 +57,18 @@ impl Web {
         })
     }
 
+    /// Asks with ecash (secret), which goes to this URL and follows no redirect out of its origin.
+    pub async fn send_ecash(&self, ask: &Ask, url: &Url, token: &str) -> Result<Response, Failure> {
+        let mut ask = ask.clone();
+        let value = HeaderValue::from_str(token);
+        let mut value = value.map_err(|_| Failure::new(Kind::Local, "the wallet holds no token"))?;
+        value.set_sensitive(true);
+        ask.headers.insert("x-cashu", value);
+        let request = self.client.request(ask.method.clone(), url.clone()).headers(ask.headers);
+        let request = ask.body.into_iter().fold(request, |request, body| request.body(body));
+        request.send().await.map_err(|error| unreachable(url, error))
+    }
+
     /// Asks, following redirects; with `authorization` (secret) only within the origin.
     pub async fn send(&self, ask: &Ask, url: &Url, authorization: Option<&str>) -> Result<Response, Failure> {
         let mut ask = ask.clone();

@@ -6,6 +6,7 @@
 
 mod agent_tool;
 mod args;
+mod ecash;
 mod error;
 mod get;
 mod http;

@@ -139,7 +139,8 @@ fn speaks_l402(text: &str) -> bool {
     text.split([' ', ',']).any(|word| word.eq_ignore_ascii_case("L402") || word.eq_ignore_ascii_case("LSAT"))
 }
 
-fn first_party(caveat: &Caveat) -> Option<&str> {
+/// The text of a caveat that is the server's own.
+pub fn first_party(caveat: &Caveat) -> Option<&str> {
     match caveat {
         Caveat::FirstParty(text) => std::str::from_utf8(text).ok(),
         Caveat::ThirdParty { .. } => None,
@@ -147,7 +148,7 @@ fn first_party(caveat: &Caveat) -> Option<&str> {
 }
 
 /// `valid_until=` (ours) and `<service>_valid_until=` (the specification's), Unix seconds.
-fn expiry(caveat: &str) -> Option<u64> {
+pub fn expiry(caveat: &str) -> Option<u64> {
     let (key, value) = caveat.split_once('=')?;
     if key == "valid_until" || key.ends_with("_valid_until") { value.parse().ok() } else { None }
 }

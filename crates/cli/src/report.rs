@@ -40,7 +40,7 @@ pub struct Report {
     pub token_reused: bool,
     /// The token's payment was begun by an earlier run that did not live to see it.
     pub recovered: bool,
-    /// What the final answer was given for: `preimage` (macaroon and preimage), `macaroon` (alone), or null.
+    /// What the final answer was given for: `preimage` (macaroon and preimage), `macaroon` (alone), `ecash`, or null.
     pub credential: Option<&'static str>,
     /// Hash of the payment that the final answer was given for, or that would be made.
     pub payment_hash: Option<String>,
