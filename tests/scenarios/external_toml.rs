@@ -11,17 +11,21 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use data_encoding::{HEXLOWER, HEXUPPER};
+use lnsim::{Fault, Method};
 
 use crate::harness::nginx::Nginx;
 use crate::harness::process::{self, Pid, Signal};
+use crate::harness::remote::Eclair;
 use crate::harness::scenario::Scenario;
 use crate::harness::stage::{Stage, open_to_all};
 use crate::harness::wait;
+use crate::harness::wallet::Wallet;
 
 pub const ALL: &[Scenario] = &[
     Scenario::on_nodes("external_toml::nginx_holds_no_secret", nginx_holds_no_secret),
     Scenario::on_simulator("external_toml::a_restart_is_waited_for", a_restart_is_waited_for),
     Scenario::on_simulator("external_toml::only_who_is_allowed", only_who_is_allowed),
+    Scenario::on_simulator("external_toml::a_spare_takes_over", a_spare_takes_over),
 ];
 
 /// l402d's user, where the tests run as root: neither root nor that of nginx's workers.
@@ -203,6 +207,43 @@ fn a_restart_is_waited_for(stage: &Stage) {
         let _daemon = host.start();
         let answers: Vec<_> = asked.into_iter().map(|thread| thread.join().expect("an answer")).collect();
         assert_eq!(answers, [200, 402, 402, 402, 402, 402, 402, 402]);
+    });
+}
+
+/// Both wallets are of `l402d.toml`; nginx knows their names only.
+fn a_spare_takes_over(stage: &Stage) {
+    let host = Host::install(stage, "\"nobody\"");
+    let spare = Eclair::start();
+    let keys: String = spare.keys().iter().map(|(key, value)| format!("{key} = \"{value}\"\n")).collect();
+    spare.secrets().iter().for_each(|secret| stage.keep_secret(secret));
+    let config = host.dir.join("etc/l402d.toml");
+    let text = fs::read_to_string(&config).expect("a file") + "\n[backend.spare]\n" + &keys;
+    fs::write(&config, text).expect("a file");
+    let _daemon = host.start();
+    let nginx = host.nginx("l402_backend default spare; l402_auto_detect_payment on;");
+
+    let early = nginx.get("/paid/a").challenge();
+    let code = stage.wallet().refusal();
+    stage.sim().fault(Fault::refuse(code, "not now").at(Method::AddInvoice));
+    // The first may have sold ahead.
+    let (taken_over, preimage) = wait::until("the spare to sell", || {
+        let challenge = nginx.get("/paid/a").challenge();
+        let preimage = spare.pay(&challenge.invoice).ok()?;
+        Some((challenge, preimage))
+    });
+    stage.keep_secret(&preimage);
+    nginx.get_paid("/paid/a", &taken_over.paid_with(&preimage)).expect(200);
+    stage.pay(&early);
+    wait::until("what the first sold to be seen", || {
+        (nginx.get_paid("/paid/a", &early.alone()).status == 200).then_some(())
+    });
+    stage.sim().clear_faults();
+    wait::until("the first to sell again", || {
+        let challenge = nginx.get("/paid/a").challenge();
+        let preimage = stage.wallet().pay(&challenge.invoice).ok()?;
+        stage.keep_secret(&preimage);
+        nginx.get_paid("/paid/a", &challenge.paid_with(&preimage)).expect(200);
+        Some(())
     });
 }
 
