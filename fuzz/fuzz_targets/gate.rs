@@ -351,12 +351,20 @@ fn answer(letter: u8) -> Answer {
     let bolt11 = "lnbcrt100n1qqq".to_owned();
     let (payment_hash, nonce, expires_at) = (sold().payment_hash(), [6; 28], MINTED_AT + 600);
     match letter {
-        b'i' => Answer::Invoice { payment_hash, bolt11, nonce, expires_at, ecash: "creqApQ".to_owned() },
+        b'i' => Answer::Invoice {
+            payment_hash,
+            bolt11,
+            nonce,
+            expires_at,
+            amount_msat: 10_000,
+            ecash: "creqApQ".to_owned(),
+        },
         b'j' => Answer::Invoice {
             payment_hash,
             bolt11: "ln\", x=\"\r\n".to_owned(),
             nonce,
             expires_at,
+            amount_msat: 10_000,
             ecash: String::new(),
         },
         b'g' => Answer::Granted { remaining: Some(0) },

@@ -23,6 +23,7 @@ mod node_faults;
 mod nwc;
 mod panics;
 mod phases;
+mod prices;
 mod privilege;
 mod races;
 mod rate_limit;
@@ -50,6 +51,7 @@ pub fn all() -> Vec<Scenario> {
         refusals::ALL,
         binding::ALL,
         races::ALL,
+        prices::ALL,
         rate_limit::ALL,
         replay::ALL,
         phases::ALL,

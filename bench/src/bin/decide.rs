@@ -87,6 +87,7 @@ fn challenge(keys: &KeyRing, times: usize) {
             bolt11: bolt11.clone(),
             nonce: [9; 28],
             expires_at: NOW + 600,
+            amount_msat: 10_000,
             ecash: String::new(),
         };
         black_box(gate.resume(answer, keys, NOW));

@@ -45,6 +45,8 @@ pub enum FromAgent {
         nonce: [u8; 28],
         /// When the invoice expires, in Unix seconds.
         expires_at: u64,
+        /// What it is over, in millisatoshi: the price that was asked about, or the one that is listed for the path.
+        amount_msat: u64,
         /// The request for the same price in ecash (NUT-18); empty where none is taken, cut to [`MAX_REQUEST`] bytes.
         ecash: String,
     },
@@ -186,12 +188,13 @@ impl FromAgent {
                 out.push(keys.len() as u8);
                 keys.iter().for_each(|key| out.extend_from_slice(key.expose()));
             }),
-            Self::Invoice { id, payment_hash, bolt11, nonce, expires_at, ecash } => {
+            Self::Invoice { id, payment_hash, bolt11, nonce, expires_at, amount_msat, ecash } => {
                 frame(out, INVOICE, *id, |out| {
                     out.extend_from_slice(payment_hash);
                     put_str(out, bolt11, MAX_INVOICE);
                     out.extend_from_slice(nonce);
                     out.extend_from_slice(&expires_at.to_le_bytes());
+                    out.extend_from_slice(&amount_msat.to_le_bytes());
                     put_str(out, ecash, MAX_REQUEST);
                 });
             }
@@ -242,6 +245,7 @@ impl FromAgent {
                 bolt11: body.string("invoice", MAX_INVOICE)?,
                 nonce: body.array()?,
                 expires_at: body.u64()?,
+                amount_msat: body.u64()?,
                 ecash: body.string("ecash", MAX_REQUEST)?,
             },
             GRANTED => Self::Granted { id, remaining: body.option_u32("remaining")? },

@@ -1,6 +1,6 @@
 //! What a front end sends to l402d.
 use crate::wire::{self, Opened, frame, put_option_u32, put_str};
-use crate::{FrameError, MAX_ECASH, MAX_NAME, MAX_TERMS, MAX_TEXT, Secret32, SecretText};
+use crate::{FrameError, MAX_ECASH, MAX_NAME, MAX_PATH, MAX_TERMS, MAX_TEXT, Secret32, SecretText};
 
 const HELLO: u8 = 0x01;
 const INVOICE: u8 = 0x02;
@@ -28,10 +28,13 @@ pub enum ToAgent {
         id: u64,
         /// Which backend is paid: a name, or several separated by a space, each to be asked where the one before it fails.
         backend: String,
-        /// The price in millisatoshi.
+        /// The location's price in millisatoshi, unless another is listed for the path.
         amount_msat: u64,
         /// What the payer's wallet shows; cut to [`MAX_TEXT`] bytes.
         description: String,
+        /// The client's path, under which a price or a payee may be listed; empty: none is looked up. One longer than
+        /// [`MAX_PATH`] bytes is sent as empty.
+        path: String,
         /// How often whoever asks may be challenged: beyond it the answer is `Failed` with
         /// [`Fault::Limited`](crate::Fault::Limited), and no invoice is made.
         rate: Option<Rate>,
@@ -57,8 +60,10 @@ pub enum ToAgent {
     Ecash {
         /// Pairs the answer with this request.
         id: u64,
-        /// The price in millisatoshi.
+        /// The location's price in millisatoshi, unless another is listed for the path.
         amount_msat: u64,
+        /// As in `Invoice`.
+        path: String,
         /// What is bought, in words that differ wherever two sales do; at most [`MAX_TERMS`] bytes.
         terms: String,
         /// The Cashu token as the client sent it; at most [`MAX_ECASH`] bytes.
@@ -119,11 +124,12 @@ impl ToAgent {
                 out.extend_from_slice(&protocol.to_le_bytes());
                 out.extend_from_slice(&pid.to_le_bytes());
             }),
-            Self::Invoice { id, backend, amount_msat, description, rate } => {
+            Self::Invoice { id, backend, amount_msat, description, path, rate } => {
                 frame(out, INVOICE, *id, |out| {
                     put_str(out, backend, MAX_NAME);
                     out.extend_from_slice(&amount_msat.to_le_bytes());
                     put_str(out, description, MAX_TEXT);
+                    put_path(out, path);
                     put_option_u32(out, rate.as_ref().map(|rate| rate.limit));
                     if let Some(Rate { key, window_s, .. }) = rate {
                         out.extend_from_slice(&window_s.to_le_bytes());
@@ -146,8 +152,9 @@ impl ToAgent {
                     put_option_u32(out, *limit);
                 });
             }
-            Self::Ecash { id, amount_msat, terms, token } => frame(out, ECASH, *id, |out| {
+            Self::Ecash { id, amount_msat, path, terms, token } => frame(out, ECASH, *id, |out| {
                 out.extend_from_slice(&amount_msat.to_le_bytes());
+                put_path(out, path);
                 put_str(out, terms, MAX_TERMS);
                 put_str(out, token.expose(), MAX_ECASH);
             }),
@@ -172,6 +179,7 @@ impl ToAgent {
                 backend: body.string("backend", MAX_NAME)?,
                 amount_msat: body.u64()?,
                 description: body.string("description", MAX_TEXT)?,
+                path: body.string("path", MAX_PATH)?,
                 rate: match body.option_u32("rate")? {
                     None => None,
                     Some(limit) => {
@@ -194,6 +202,7 @@ impl ToAgent {
             ECASH => Self::Ecash {
                 id,
                 amount_msat: body.u64()?,
+                path: body.string("path", MAX_PATH)?,
                 terms: body.string("terms", MAX_TERMS)?,
                 token: SecretText::new(body.string("token", MAX_ECASH)?),
             },
@@ -204,4 +213,9 @@ impl ToAgent {
         body.end()?;
         Ok(Some((decoded, consumed)))
     }
+}
+
+/// Cut, it would be another path.
+fn put_path(out: &mut Vec<u8>, path: &str) {
+    put_str(out, if path.len() > MAX_PATH { "" } else { path }, MAX_PATH);
 }

@@ -36,6 +36,7 @@ fn to_agent() -> Vec<(&'static str, ToAgent)> {
         backend: "default".into(),
         amount_msat: 10_000,
         description: "a report".into(),
+        path: "/a".into(),
         rate,
     };
     vec![
@@ -49,6 +50,7 @@ fn to_agent() -> Vec<(&'static str, ToAgent)> {
             ToAgent::Ecash {
                 id: 14,
                 amount_msat: 10_000,
+                path: "/paid".into(),
                 terms: "path=/paid".into(),
                 token: SecretText::new("cashuBo2F0".into()),
             },
@@ -68,6 +70,7 @@ fn from_agent() -> Vec<(&'static str, FromAgent)> {
         bolt11: bolt11(),
         nonce: [0x11; 28],
         expires_at: EXPIRES_AT,
+        amount_msat: 10_000,
         ecash: "creqApaQx".into(),
     };
     let paid = FromAgent::Paid {

@@ -4,7 +4,8 @@
 
 use agent_api::{
     Fault, FrameError, FromAgent, LENGTH_BYTES, MAX_ECASH, MAX_FRAME, MAX_INVOICE, MAX_KEYS, MAX_NAME,
-    MAX_REPORT, MAX_REQUEST, MAX_TERMS, MAX_TEXT, PROTOCOL, Proof, Rate, Secret32, SecretText, ToAgent,
+    MAX_PATH, MAX_REPORT, MAX_REQUEST, MAX_TERMS, MAX_TEXT, PROTOCOL, Proof, Rate, Secret32, SecretText,
+    ToAgent,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -23,18 +24,24 @@ fn to_agent() -> impl Strategy<Value = ToAgent> {
     let rate = rate.prop_map(|(key, limit, window_s)| Rate { key, limit, window_s });
     prop_oneof![
         any::<u32>().prop_map(|pid| ToAgent::Hello { protocol: PROTOCOL, pid }),
-        (any::<u64>(), text(MAX_NAME), any::<u64>(), text(MAX_TEXT), proptest::option::of(rate)).prop_map(
-            |(id, backend, amount_msat, description, rate)| {
-                ToAgent::Invoice { id, backend, amount_msat, description, rate }
-            }
-        ),
+        (
+            any::<u64>(),
+            text(MAX_NAME),
+            any::<u64>(),
+            text(MAX_TEXT),
+            text(MAX_PATH),
+            proptest::option::of(rate)
+        )
+            .prop_map(|(id, backend, amount_msat, description, path, rate)| {
+                ToAgent::Invoice { id, backend, amount_msat, description, path, rate }
+            }),
         (any::<u64>(), any::<[u8; 16]>(), text(MAX_NAME), any::<[u8; 32]>(), proof, any::<Option<u32>>())
             .prop_map(|(id, request, backend, payment_hash, proof, limit)| {
                 ToAgent::Redeem { id, request, backend, payment_hash, proof, limit }
             }),
-        (any::<u64>(), any::<u64>(), text(MAX_TERMS), text(MAX_ECASH)).prop_map(
-            |(id, amount_msat, terms, token)| {
-                ToAgent::Ecash { id, amount_msat, terms, token: SecretText::new(token) }
+        (any::<u64>(), any::<u64>(), text(MAX_PATH), text(MAX_TERMS), text(MAX_ECASH)).prop_map(
+            |(id, amount_msat, path, terms, token)| {
+                ToAgent::Ecash { id, amount_msat, path, terms, token: SecretText::new(token) }
             }
         ),
         (any::<u64>(), any::<u32>()).prop_map(|(id, number)| ToAgent::Examine { id, number }),
@@ -62,10 +69,11 @@ fn from_agent() -> impl Strategy<Value = FromAgent> {
             text(MAX_INVOICE),
             any::<[u8; 28]>(),
             any::<u64>(),
+            any::<u64>(),
             text(MAX_REQUEST)
         )
-            .prop_map(|(id, payment_hash, bolt11, nonce, expires_at, ecash)| {
-                FromAgent::Invoice { id, payment_hash, bolt11, nonce, expires_at, ecash }
+            .prop_map(|(id, payment_hash, bolt11, nonce, expires_at, amount_msat, ecash)| {
+                FromAgent::Invoice { id, payment_hash, bolt11, nonce, expires_at, amount_msat, ecash }
             }),
         (any::<u64>(), any::<[u8; 32]>(), secret(), any::<[u8; 28]>(), any::<u64>()).prop_map(
             |(id, payment_hash, preimage, nonce, paid_at)| {
@@ -188,16 +196,22 @@ proptest! {
 
     #[test]
     fn text_beyond_its_bound_is_cut_at_a_character(text in "\\PC{1100,1400}") {
-        let rate = None;
-        let frame =
-            ToAgent::Invoice { id: 1, backend: text.clone(), amount_msat: 1, description: text.repeat(4), rate };
+        let frame = ToAgent::Invoice {
+            id: 1,
+            backend: text.clone(),
+            amount_msat: 1,
+            description: text.repeat(4),
+            path: text.repeat(4),
+            rate: None,
+        };
         let bytes = bytes_of(|out| frame.encode(out));
         prop_assert!(bytes.len() <= MAX_FRAME);
-        let Ok(Some((ToAgent::Invoice { backend, description, .. }, _))) = ToAgent::decode(&bytes) else {
+        let Ok(Some((ToAgent::Invoice { backend, description, path, .. }, _))) = ToAgent::decode(&bytes) else {
             return Err(TestCaseError::fail("not decoded"));
         };
         prop_assert!(text.starts_with(&backend) && backend.len() > MAX_NAME - 4);
         prop_assert!(text.repeat(4).starts_with(&description) && description.len() <= MAX_TEXT);
+        prop_assert_eq!(path, "", "cut, it would be another");
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use l402::credential::{self, Found};
 use l402::macaroon::MAX_BYTES;
-use l402::{Credential, Identifier, KeyRing, Macaroon, TokenId, Uses};
+use l402::{Credential, Identifier, KeyRing, Macaroon, Msat, TokenId, Uses};
 
 use crate::ecash::{self, LOCATION, Payment};
 use crate::judge::{Redeemable, Refusal, Stale, Verdict, Verified, judge};
@@ -290,9 +290,11 @@ impl Suspended {
 
     /// The answer to [`Question::Invoice`].
     fn challenge(&self, answer: Answer, keys: &KeyRing, now: u64) -> Step {
-        let (payment_hash, bolt11, nonce, expires_at, ecash) = match answer {
-            Answer::Invoice { payment_hash, bolt11, nonce, expires_at, ecash } if is_invoice(&bolt11) => {
-                (payment_hash, bolt11, nonce, expires_at, ecash)
+        let (payment_hash, bolt11, nonce, expires_at, amount_msat, ecash) = match answer {
+            Answer::Invoice { payment_hash, bolt11, nonce, expires_at, amount_msat, ecash }
+                if is_invoice(&bolt11) && amount_msat > 0 =>
+            {
+                (payment_hash, bolt11, nonce, expires_at, amount_msat, ecash)
             }
             Answer::Failed(failure) => return failed(failure),
             Answer::Invoice { .. }
@@ -317,7 +319,7 @@ impl Suspended {
         }
         Step::Respond(respond(End::Challenged {
             asked: Asked { macaroon_b64: &macaroon_b64, invoice: &bolt11, expires_at },
-            amount: sale.price,
+            amount: Msat(amount_msat),
             instead_of: self.course.seen.stale,
             ecash: Some(ecash).filter(|ecash| is_ecash_request(ecash)),
         }))
@@ -335,7 +337,8 @@ impl Seen {
 fn question(waiting: &Waiting, sale: &Sale<'_>) -> Question {
     match waiting {
         Waiting::Ecash(token) => {
-            Question::Ecash { amount_msat: sale.price.0, terms: sale.bought(), token: token.clone() }
+            let (path, terms) = (sale.path.to_vec(), sale.bought());
+            Question::Ecash { amount_msat: sale.price.0, path, terms, token: token.clone() }
         }
         Waiting::Redeem(token) | Waiting::Draw(token) => Question::Redeem {
             backend: sale.backend.to_owned(),
@@ -348,6 +351,7 @@ fn question(waiting: &Waiting, sale: &Sale<'_>) -> Question {
             backend: sale.backend.to_owned(),
             amount_msat: sale.price.0,
             description: sale.description.to_owned(),
+            path: sale.path.to_vec(),
             rate: sale.rate.map(|rate| ChallengeRate {
                 key: rate.key.to_owned(),
                 limit: rate.limit,

@@ -149,7 +149,8 @@ impl<'a> Sale<'a> {
         self.uses
     }
 
-    /// The terms of a token minted at Unix second `now`.
+    /// The terms of a token minted at Unix second `now`. A computed price that it names is the location's own, also
+    /// where another one was listed for the path and paid: it says which requests are bought.
     pub(crate) fn terms(&self, now: u64) -> Terms<'a> {
         Terms {
             server: self.server,

@@ -79,10 +79,12 @@ pub enum Question {
     Invoice {
         /// Who is paid.
         backend: String,
-        /// How much, in msat.
+        /// How much, in msat, unless another price is listed for the path.
         amount_msat: u64,
         /// What for.
         description: String,
+        /// The client's path, under which a price or a payee may be listed.
+        path: Vec<u8>,
         /// Beyond this there is none: [`Failure::Limited`].
         rate: Option<ChallengeRate>,
     },
@@ -101,8 +103,10 @@ pub enum Question {
     },
     /// Is this ecash a payment?
     Ecash {
-        /// The price, in msat.
+        /// The price, in msat, unless another is listed for the path.
         amount_msat: u64,
+        /// The client's path.
+        path: Vec<u8>,
         /// What is bought: differs wherever two sales do.
         terms: String,
         /// The ecash.
@@ -143,6 +147,8 @@ pub enum Answer {
         nonce: [u8; 28],
         /// When the invoice expires, Unix seconds.
         expires_at: u64,
+        /// What it is over, in msat: the price that was asked about, or the one that is listed for the path.
+        amount_msat: u64,
         /// The same price as a payment request for ecash; empty where none is taken.
         ecash: String,
     },

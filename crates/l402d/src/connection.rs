@@ -204,12 +204,12 @@ impl Connection {
             match frame {
                 ToAgent::Hello { .. } => return Err(io::Error::other("it said Hello twice")),
                 ToAgent::Cancel { id } => self.cancel(id),
-                ToAgent::Invoice { id, backend, amount_msat, description, rate } => {
+                ToAgent::Invoice { id, backend, amount_msat, description, path, rate } => {
                     let wanted = Wanted { amount_msat, description };
-                    self.start(id, Question::Invoice { backend, wanted, rate }).await?;
+                    self.start(id, Question::Invoice { backend, path, wanted, rate }).await?;
                 }
-                ToAgent::Ecash { id, amount_msat, terms, token } => {
-                    self.start(id, Question::Ecash { amount_msat, terms, token }).await?;
+                ToAgent::Ecash { id, amount_msat, path, terms, token } => {
+                    self.start(id, Question::Ecash { amount_msat, path, terms, token }).await?;
                 }
                 ToAgent::Examine { id, number } => self.start(id, Question::Examine { number }).await?,
                 ToAgent::Redeem { id, request, backend, payment_hash, proof, limit } => {

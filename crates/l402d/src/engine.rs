@@ -13,6 +13,7 @@ mod failure;
 mod health;
 mod invoice;
 mod issued;
+mod listing;
 mod lookup;
 mod payees;
 mod pool;
@@ -41,6 +42,7 @@ use undo::Undo;
 pub use ecash::Taken;
 pub use failure::Failure;
 pub use invoice::Ready;
+pub use listing::{Listing, Opener, Quote};
 pub use pool::Wanted;
 pub use redeem::{Redeemed, Redemption};
 pub use undo::Draw;
@@ -57,6 +59,7 @@ pub struct Engine {
     closing: watch::Sender<bool>,
     tending: Mutex<JoinSet<()>>,
     till: Option<::ecash::Till>,
+    listing: Option<Listing>,
 }
 
 impl Engine {
@@ -64,15 +67,16 @@ impl Engine {
     /// does not depend on a node being up. Must be called in a tokio runtime.
     #[must_use]
     pub fn start(wallets: Vec<(String, Arc<dyn Lightning>)>, store: Arc<dyn Store>) -> Arc<Self> {
-        Self::start_with(wallets, store, None)
+        Self::start_with(wallets, store, None, None)
     }
 
-    /// As [`Engine::start`], and takes ecash.
+    /// As [`Engine::start`], and takes ecash, and looks up what is listed.
     #[must_use]
     pub fn start_with(
         wallets: Vec<(String, Arc<dyn Lightning>)>,
         store: Arc<dyn Store>,
         till: Option<::ecash::Till>,
+        listing: Option<Listing>,
     ) -> Arc<Self> {
         let (mut backends, mut tending) = (HashMap::new(), JoinSet::new());
         let (closing, closed) = watch::channel(false);
@@ -84,7 +88,7 @@ impl Engine {
             backends.insert(name, backend);
         }
         let undo = Undo::start(store.clone());
-        Arc::new(Self { backends, store, undo, closing, tending: Mutex::new(tending), till })
+        Arc::new(Self { backends, store, undo, closing, tending: Mutex::new(tending), till, listing })
     }
 
     /// Cancels the invoices that were made ahead and that nobody got, where the wallet can, for some seconds at most.

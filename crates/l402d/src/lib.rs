@@ -18,6 +18,7 @@ mod doctor;
 pub mod engine;
 mod keys;
 mod lifeline;
+mod listed_payees;
 mod log;
 mod notes;
 mod open_store;

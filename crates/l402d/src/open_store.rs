@@ -4,7 +4,7 @@ use std::{error::Error, sync::Arc, time::Duration};
 
 use settings::{AgentConfig, RedisHost, RedisSettings, RedisTopology, RedisUrl};
 use store::{
-    RedisStore, SqliteStore, Store,
+    Prices, RedisStore, SqliteStore, Store,
     redis::{Host, RedisOptions, Servers, Topology},
 };
 use zeroize::Zeroizing;
@@ -14,8 +14,15 @@ use crate::notes::Notes;
 /// The database in the state directory.
 const DATABASE: &str = "l402.db";
 
-/// The store, and where wallets keep their notes in it.
-type Opened = (Arc<dyn Store>, Arc<dyn lightning::Notes>);
+/// What is opened.
+pub struct Opened {
+    /// The store.
+    pub store: Arc<dyn Store>,
+    /// Where wallets keep their notes in it.
+    pub notes: Arc<dyn lightning::Notes>,
+    /// Where an operator lists prices, if hosts share it.
+    pub prices: Option<Arc<dyn Prices>>,
+}
 
 /// Opens it. Redis need not be there yet: until it is, what needs it is answered with 503. Must be called in a tokio
 /// runtime.
@@ -26,13 +33,13 @@ pub fn open(config: &AgentConfig) -> Result<Opened, Box<dyn Error + Send + Sync>
     match &config.redis {
         None => {
             let store = Arc::new(SqliteStore::open(&config.state_dir.join(DATABASE))?);
-            Ok((store.clone(), Arc::new(Notes(store))))
+            Ok(Opened { store: store.clone(), notes: Arc::new(Notes(store)), prices: None })
         }
         Some(redis) => {
             let options = options(redis, redis.parsed()?);
             tracing::info!(servers = %options.servers, "what is claimed and settled is kept in Redis");
             let store = Arc::new(RedisStore::open(options)?);
-            Ok((store.clone(), Arc::new(Notes(store))))
+            Ok(Opened { store: store.clone(), notes: Arc::new(Notes(store.clone())), prices: Some(store) })
         }
     }
 }

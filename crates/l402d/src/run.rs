@@ -28,9 +28,9 @@ use crate::{
     engine::Engine,
     keys,
     lifeline::{self, Lifeline},
-    log,
+    listed_payees, log,
     notes::Notes,
-    open_store,
+    open_store::{self, Opened},
     place::{self, Generation},
     reload::{self, Origin},
     server, systemd, till,
@@ -171,7 +171,7 @@ async fn serve(config: AgentConfig, tied: Tied) -> Result<(), Failed> {
     config::prepare_state_dir(&config.state_dir)?;
     let log = log::start(config.log_file.as_deref(), &config.log)?;
     let keys = keys::root_keys(&config.root_keys, &config.state_dir)?;
-    let (store, notes) = open_store::open(&config)?;
+    let Opened { store, notes, prices } = open_store::open(&config)?;
     let mut wallets = Vec::new();
     for backend in &config.backends {
         wallets.push((backend.name.clone(), lightning::open(backend, &notes, &config.state_dir)?));
@@ -197,7 +197,8 @@ async fn serve(config: AgentConfig, tied: Tied) -> Result<(), Failed> {
     getrandom::fill(&mut instance)?;
     let identity = Arc::new(Identity { instance, keys: told });
     let leaving: Vec<_> = wallets.iter().map(|(_, wallet)| Arc::clone(wallet)).collect();
-    let engine = Engine::start_with(wallets, store, till);
+    let listing = prices.map(|prices| listed_payees::listing(&config, prices, notes));
+    let engine = Engine::start_with(wallets, store, till, listing);
     reload::report(&keys);
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),

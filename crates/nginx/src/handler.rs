@@ -172,7 +172,8 @@ fn follow(r: &Request, sale: &mut Sale, mut gate: Gate, mut step: Step) -> Verdi
 /// The gate's next step, and a note of what its answer may show.
 fn resume(gate: &mut Gate, answer: Answer, sale: &mut Sale) -> Step {
     let keys = agent_link::keys().unwrap_or_default();
-    if let Answer::Invoice { payment_hash, nonce, .. } = &answer {
+    if let Answer::Invoice { payment_hash, nonce, amount_msat, .. } = &answer {
+        sale.facts.amount_msat = Some(*amount_msat);
         sale.facts.payment_hash = Some(*payment_hash);
         sale.facts.token_id = keys.signing().map(|key| TokenId::new(key.id(), *nonce));
     }

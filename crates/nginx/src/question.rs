@@ -5,20 +5,22 @@ use gate::{Answer, Failure, PaymentHash, Preimage, Proof, Question};
 /// The frame that asks `question`. `request` names a redemption for good, so that a repetition draws once.
 pub fn to_frame(question: &Question, id: u64, request: [u8; 16]) -> ToAgent {
     match question {
-        Question::Invoice { backend, amount_msat, description, rate } => ToAgent::Invoice {
+        Question::Invoice { backend, amount_msat, description, path, rate } => ToAgent::Invoice {
             id,
             backend: backend.clone(),
             amount_msat: *amount_msat,
             description: description.clone(),
+            path: text(path),
             rate: rate.as_ref().map(|rate| Rate {
                 key: rate.key.clone(),
                 limit: rate.limit,
                 window_s: rate.window_s,
             }),
         },
-        Question::Ecash { amount_msat, terms, token } => ToAgent::Ecash {
+        Question::Ecash { amount_msat, path, terms, token } => ToAgent::Ecash {
             id,
             amount_msat: *amount_msat,
+            path: text(path),
             terms: terms.clone(),
             token: SecretText::new(token.expose().to_owned()),
         },
@@ -39,8 +41,9 @@ pub fn to_frame(question: &Question, id: u64, request: [u8; 16]) -> ToAgent {
 /// What a frame answers, and why, where l402d has something to tell the operator.
 pub fn to_answer(frame: FromAgent) -> (Answer, Option<String>) {
     let answer = match frame {
-        FromAgent::Invoice { payment_hash, bolt11, nonce, expires_at, ecash, .. } => {
-            Answer::Invoice { payment_hash: PaymentHash(payment_hash), bolt11, nonce, expires_at, ecash }
+        FromAgent::Invoice { payment_hash, bolt11, nonce, expires_at, amount_msat, ecash, .. } => {
+            let payment_hash = PaymentHash(payment_hash);
+            Answer::Invoice { payment_hash, bolt11, nonce, expires_at, amount_msat, ecash }
         }
         FromAgent::Paid { payment_hash, preimage, nonce, paid_at, .. } => Answer::Paid {
             payment_hash: PaymentHash(payment_hash),
@@ -69,4 +72,9 @@ pub fn to_answer(frame: FromAgent) -> (Answer, Option<String>) {
         FromAgent::Examined { .. } | FromAgent::Welcome { .. } => Answer::Failed(Failure::Internal),
     };
     (answer, None)
+}
+
+/// A path as a name to look up; one that is no UTF-8 has none.
+fn text(path: &[u8]) -> String {
+    std::str::from_utf8(path).map(str::to_owned).unwrap_or_default()
 }

@@ -13,6 +13,7 @@ fn invoice(id: u64) -> Option<ToAgent> {
         backend: "default".into(),
         amount_msat: 1,
         description: String::new(),
+        path: String::new(),
         rate: None,
     })
 }

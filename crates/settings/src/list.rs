@@ -73,7 +73,9 @@ pub static AMOUNT_MSAT_DEFAULT: Setting = Setting {
           With a variable the price is computed for each request; a value that is no price, the empty one \
           included, is answered with 500 and one line in the error log. A token bought at a computed price \
           remembers what was paid (`amount_msat=`) and serves only requests that cost no more. A constant \
-          price may rise without taking back what was sold.",
+          price may rise without taking back what was sold.\n\n\
+          With `REDIS_URL` another price may be listed for a path while everything runs \
+          ([how](../guides/redis.md#prices)). A token bought at it serves what costs no more by the price written here.",
     example: "map $arg_size $price {\n    default 1000;\n    large 25000;\n}\n\n\
               location /render {\n    l402 on;\n    l402_amount_msat_default $price;\n}",
 };
@@ -222,6 +224,8 @@ pub static LNURL_ADDR: Setting = Setting {
           `lnurl` with this address were defined and named here. It wins over an outer `l402_backend` and the other \
           way round; on one level only one of them may be written. `SOCKS5_PROXY` in the environment serves an \
           `.onion`.\n\n\
+          With `REDIS_URL` another address may be listed for a path while everything runs \
+          ([how](../guides/redis.md#prices)).\n\n\
           With `l402_agent` the backends are those of that l402d: define one of type `lnurl` there, and name it with \
           `l402_backend`.",
     example: "location /by-alice/ {\n    l402 on;\n    l402_amount_msat_default 1000;\n    \

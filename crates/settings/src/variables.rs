@@ -36,7 +36,8 @@ pub static VARIABLES: &[Variable] = &[
     },
     Variable {
         name: "l402_amount_msat",
-        doc: "The price of this request, in millisatoshi.",
+        doc: "The price of this request, in millisatoshi. Where another one is listed in Redis, a challenge has that one, and a request that is \
+              granted the location's own: a token does not say what was paid.",
         example: "10000",
     },
     Variable {

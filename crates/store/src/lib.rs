@@ -20,12 +20,14 @@
 pub mod conformance;
 mod model;
 mod notes;
+mod prices;
 mod rate;
 pub mod redis;
 mod sqlite;
 
 pub use model::Model;
 pub use notes::{KEEP_NOTES, MAX_NOTES, Notes};
+pub use prices::{Listed, Prices};
 pub use rate::{Rate, Taken};
 pub use redis::RedisStore;
 pub use sqlite::{OpenError, Options, SqliteStore};

@@ -33,9 +33,35 @@ fn the_invoice_is_for_what_is_sold() {
             backend: "default".to_owned(),
             amount_msat: 10_000,
             description: "a page".to_owned(),
+            path: b"/paid".to_vec(),
             rate: None,
         }
     );
+}
+
+/// Another price may be listed for the path: the challenge says what the invoice is over. The token says what is bought,
+/// and with a computed price that is what costs no more by the location's own.
+#[test]
+fn a_challenge_says_what_its_invoice_is_over() {
+    let challenge = |policy: &Policy<'_>, listed| {
+        let (mut gate, _) = start(policy, None);
+        let Answer::Invoice { payment_hash, bolt11, nonce, expires_at, ecash, .. } = invoice() else {
+            panic!()
+        };
+        let amount_msat = listed;
+        let answer = Answer::Invoice { payment_hash, bolt11, nonce, expires_at, amount_msat, ecash };
+        answered(gate.resume(answer, &keys(), NOW))
+    };
+    let computed = Policy { computed_price: true, ..policy() };
+    for listed in [1, 15_000] {
+        let response = challenge(&computed, listed);
+        let body: serde_json::Value = serde_json::from_str(&response.body).unwrap();
+        assert_eq!(body["amount_msat"], listed);
+        let parsed = challenge::parse(header(&response, "WWW-Authenticate").unwrap()).unwrap();
+        let macaroon = Macaroon::from_text(&parsed.token).unwrap();
+        assert_eq!(macaroon.first_party_texts().last(), Some(&"amount_msat=10000"));
+    }
+    assert_eq!(challenge(&policy(), 0).status, 500, "never free");
 }
 
 #[test]

@@ -25,7 +25,8 @@ fn paid_at(paid_at: u64) -> Answer {
 
 fn terms(step: Step) -> String {
     match asked(step) {
-        Question::Ecash { amount_msat: 10_000, terms, token } => {
+        Question::Ecash { amount_msat: 10_000, path, terms, token } => {
+            assert!(path.starts_with(b"/"));
             assert_eq!(token.expose(), TOKEN);
             terms
         }
@@ -207,8 +208,11 @@ fn a_challenge_carries_the_payment_request_beside_it() {
     let request = |ecash: &str| {
         let (mut gate, step) = crate::start(&policy(), None);
         assert!(is_invoice_question(&asked(step)));
-        let Answer::Invoice { payment_hash, bolt11, nonce, expires_at, .. } = invoice() else { panic!() };
-        let answer = Answer::Invoice { payment_hash, bolt11, nonce, expires_at, ecash: ecash.to_owned() };
+        let Answer::Invoice { payment_hash, bolt11, nonce, expires_at, amount_msat, .. } = invoice() else {
+            panic!()
+        };
+        let ecash = ecash.to_owned();
+        let answer = Answer::Invoice { payment_hash, bolt11, nonce, expires_at, amount_msat, ecash };
         answered(gate.resume(answer, &keys(), NOW))
     };
     let response = request("creqApWF1Y3NhdA==");

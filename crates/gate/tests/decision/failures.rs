@@ -75,6 +75,7 @@ fn an_invoice_that_does_not_fit_a_header_is_not_sent() {
             bolt11: bolt11.to_owned(),
             nonce: [0; 28],
             expires_at: NOW,
+            amount_msat: 10_000,
             ecash: String::new(),
         };
         assert_eq!(answered(gate.resume(odd, &keys(), NOW)).status, 500, "{bolt11:?}");

@@ -71,6 +71,7 @@ fn invoice() -> Answer {
         bolt11: INVOICE.to_owned(),
         nonce: [9; 28],
         expires_at: NOW + 600,
+        amount_msat: 10_000,
         ecash: String::new(),
     }
 }

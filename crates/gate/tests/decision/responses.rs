@@ -22,6 +22,7 @@ fn all() -> Vec<Response> {
         bolt11: INVOICE.to_owned(),
         nonce: [0; 28],
         expires_at: u64::MAX,
+        amount_msat: u64::MAX,
         ecash: "creqA".repeat(200),
     };
     let mut all = vec![

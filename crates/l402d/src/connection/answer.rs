@@ -14,9 +14,9 @@ use store::RequestId;
 use crate::engine::{Draw, Engine, Failure, Ready, Redeemed, Redemption, Taken, Wanted};
 
 pub(super) enum Question {
-    Invoice { backend: String, wanted: Wanted, rate: Option<Rate> },
+    Invoice { backend: String, path: String, wanted: Wanted, rate: Option<Rate> },
     Redeem(Redemption),
-    Ecash { amount_msat: u64, terms: String, token: SecretText },
+    Ecash { amount_msat: u64, path: String, terms: String, token: SecretText },
     Examine { number: u32 },
 }
 
@@ -46,14 +46,15 @@ impl Question {
 
     /// The answer, where it takes nothing but memory: an invoice that is ready.
     pub(super) fn at_once(&self, id: u64, engine: &Engine) -> Option<FromAgent> {
-        let Self::Invoice { backend, wanted, rate: None } = self else { return None };
+        let Self::Invoice { backend, path, wanted, rate: None } = self else { return None };
         // After a panic the question is asked again, in a task of its own.
         let ready = catch_unwind(AssertUnwindSafe(|| {
-            let ready = engine.ready_invoice(backend, wanted)?;
-            Some((ready, engine.ecash_request(wanted.amount_msat)))
+            let quote = engine.quote_at_once(path, wanted.amount_msat)?;
+            let ready = engine.ready_invoice_to(&quote, backend, &quote.over(wanted))?;
+            Some((ready, quote.amount_msat, engine.ecash_request(quote.amount_msat)))
         }));
-        let (ready, ecash) = ready.ok()??;
-        Some(invoice(id, ready, ecash))
+        let (ready, amount_msat, ecash) = ready.ok()??;
+        Some(invoice(id, ready, amount_msat, ecash))
     }
 
     pub(super) async fn answer(self, id: u64, engine: &Engine) -> FromAgent {
@@ -75,14 +76,17 @@ impl Question {
 
     async fn ask(self, id: u64, engine: &Engine) -> Result<FromAgent, Failure> {
         match self {
-            Self::Invoice { backend, wanted, rate } => {
+            Self::Invoice { backend, path, wanted, rate } => {
                 if let Some(rate) = rate {
                     engine.admit(&rate).await?;
                 }
-                let ecash = engine.ecash_request(wanted.amount_msat);
-                Ok(invoice(id, engine.invoice(&backend, wanted).await?, ecash))
+                let quote = engine.quote(&path, wanted.amount_msat).await?;
+                let wanted = quote.over(&wanted).into_owned();
+                let ready = engine.invoice_to(&quote, &backend, wanted).await?;
+                Ok(invoice(id, ready, quote.amount_msat, engine.ecash_request(quote.amount_msat)))
             }
-            Self::Ecash { amount_msat, terms, token } => {
+            Self::Ecash { amount_msat, path, terms, token } => {
+                let amount_msat = engine.ecash_price(&path, amount_msat).await;
                 Ok(match engine.take_ecash(token.expose(), amount_msat, &terms).await? {
                     Taken::Paid { payment_hash, preimage, nonce, paid_at } => {
                         let preimage = Secret32::new(*preimage);
@@ -107,9 +111,9 @@ impl Question {
     }
 }
 
-fn invoice(id: u64, ready: Ready, ecash: String) -> FromAgent {
+fn invoice(id: u64, ready: Ready, amount_msat: u64, ecash: String) -> FromAgent {
     let Ready { payment_hash, bolt11, nonce, expires_at } = ready;
-    FromAgent::Invoice { id, payment_hash: payment_hash.0, bolt11, nonce, expires_at, ecash }
+    FromAgent::Invoice { id, payment_hash: payment_hash.0, bolt11, nonce, expires_at, amount_msat, ecash }
 }
 
 /// The future's result; `None` if it panicked. The panic hook has logged where.

@@ -95,8 +95,8 @@ fn redeem(frame_id: u64, n: u32, request: u32, proof: Proof) -> ToAgent {
 }
 
 fn invoice(frame_id: u64) -> ToAgent {
-    let (backend, description) = ("default".into(), "a path".into());
-    ToAgent::Invoice { id: frame_id, backend, amount_msat: 10_000, description, rate: None }
+    let (backend, description, path) = ("default".into(), "a path".into(), "/a".into());
+    ToAgent::Invoice { id: frame_id, backend, amount_msat: 10_000, description, path, rate: None }
 }
 
 #[tokio::test]

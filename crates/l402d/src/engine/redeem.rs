@@ -58,7 +58,7 @@ impl Engine {
                 return Err(Failure::internal("a preimage was sent that is not of the payment hash"));
             }
             Proof::Preimage(preimage) => proved = Some(*preimage.expose()),
-            Proof::LookUp => match self.verdict_of_any(&backend, payment_hash).await? {
+            Proof::LookUp => match self.verdict(&backend, payment_hash).await? {
                 Verdict::Paid => {}
                 Verdict::Unsettled { bolt11, expires_at } => {
                     return Ok(Redeemed::Unsettled { bolt11, expires_at });

@@ -221,7 +221,14 @@ impl Front {
     pub fn invoice(&mut self, amount_msat: u64) -> FromAgent {
         let id = self.id();
         let (backend, description) = ("default".to_owned(), "GET /a".to_owned());
-        self.send(&ToAgent::Invoice { id, backend, amount_msat, description, rate: None });
+        self.send(&ToAgent::Invoice {
+            id,
+            backend,
+            amount_msat,
+            description,
+            path: String::new(),
+            rate: None,
+        });
         self.read().unwrap()
     }
 

@@ -13,16 +13,18 @@
 //! A replica that becomes master knows what it was told so far; `wait_replicas` makes a claim wait until that many
 //! replicas know of it. `health.rs` warns of what would forget a claim.
 
+mod aside;
 mod health;
 mod heard;
 mod link;
 mod pool;
+mod prices;
 mod script;
 mod servers;
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
 pub use servers::{Host, OpenError, Servers, Topology};
 
@@ -30,6 +32,7 @@ use crate::{
     BoxFuture, Claim, Claimed, Hash, KEEP_REQUESTS, Notes, Rate, RequestId, Settled, Store, StoreError,
     Taken, rate::Rates,
 };
+use aside::Aside;
 use heard::Heard;
 use link::Failed;
 use pool::Pool;
@@ -68,12 +71,11 @@ impl RedisOptions {
 
 /// Between two looks at a payment that may be given back. Its host says within a few milliseconds that it has heard.
 const IN_DOUBT: Duration = Duration::from_millis(20);
-/// How long a challenge waits for what it can do without.
-const ASIDE: Duration = Duration::from_millis(250);
 
 /// Claims and settlements in Redis.
 pub struct RedisStore {
     rates: Rates,
+    aside: Aside,
     pool: Arc<Pool>,
     heard: Heard,
     options: RedisOptions,
@@ -87,7 +89,8 @@ impl RedisStore {
     /// [`OpenError`]: what no connection could mend.
     pub fn open(options: RedisOptions) -> Result<Self, OpenError> {
         let pool = Arc::new(Pool::start(&options.servers.dial()?, options.connections));
-        Ok(Self { rates: Rates::default(), heard: Heard::start(pool.clone()), pool, options })
+        let (rates, aside, heard) = (Rates::default(), Aside::default(), Heard::start(pool.clone()));
+        Ok(Self { rates, aside, pool, heard, options })
     }
 
     /// Carries out a call, once, however often it is sent.
@@ -194,8 +197,8 @@ impl Store for RedisStore {
 
     fn rate_take<'a>(&'a self, key: &'a str, rate: Rate) -> BoxFuture<'a, Taken> {
         Box::pin(async move {
-            let asked = timeout(ASIDE, self.ask(&script::rate(key, rate))).await;
-            let answer = asked.ok().and_then(Result::ok).and_then(|value| script::taken(&value));
+            let asked = self.aside.ask(self.ask(&script::rate(key, rate))).await;
+            let answer = asked.ok().and_then(|value| script::taken(&value));
             answer.unwrap_or_else(|| self.rates.take(key, rate))
         })
     }

@@ -3,7 +3,7 @@
 use std::fs;
 
 use store::{
-    Claimed, Store, StoreError,
+    Claimed, Listed, Prices, Store, StoreError,
     redis::{Host, Servers, Topology},
 };
 use tempfile::TempDir;
@@ -44,6 +44,7 @@ async fn an_acl_user_passes_with_what_it_needs_and_nobody_without_the_password()
         ..single(redis.port())
     };
     passes(&login("hunter2"), &[&redis]).await;
+    assert_eq!(open(login("hunter2")).listed("/a").await, Ok(Listed::default()));
     for wrong in [login("hunter3"), single(redis.port())] {
         let refused = open(wrong).claim(single_use(1, 1)).await.unwrap_err();
         assert!(matches!(refused, StoreError::NotCarriedOut(_)), "{refused}");

@@ -9,4 +9,5 @@ mod server;
 mod faults;
 mod former;
 mod kinds;
+mod prices;
 mod support;
