@@ -12,8 +12,17 @@ scripts/npm-peer.sh lnurl
 scripts/npm-peer.sh cashu-ts
 scripts/other-nginx.sh
 scripts/faulty.sh
+scripts/valkey.sh
 status=0
 cargo test --release --workspace --no-fail-fast -- "$@" 2>&1 | tee "$log" || status=$?
+valkey=$(command -v valkey-server || echo "$PWD/.cache/valkey/usr/bin/valkey-server")
+if [ -x "$valkey" ]; then
+    printf '\n== what is about Redis once more, on Valkey\n'
+    REDIS_SERVER=$valkey cargo test --release -p store --test redis -- "$@" 2>&1 | tee -a "$log" || status=$?
+    REDIS_SERVER=$valkey cargo test --release --workspace --test scenarios -- "${@:-lnsim::redis::}" 2>&1 | tee -a "$log" || status=$?
+else
+    echo 'skipped: Valkey: there is no valkey-server (scripts/valkey.sh says why)' | tee -a "$log"
+fi
 # The module with faults is built for the system's nginx only.
 printf '\n== the scenarios once more, on the newest stable nginx\n'
 NGINX_BIN=$PWD/build/other-nginx/nginx L402_BUILD_DIR=$PWD/build/other-nginx \
