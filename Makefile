@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .ONESHELL:
-.PHONY: help demo run build test threats check docs fuzz memcheck bench fmt clean deps install
+.PHONY: help demo run build test threats faults check docs fuzz memcheck bench fmt clean deps install
 
 # Another nginx than the installed one: its source, and where that was configured.
 NGINX_SOURCE_DIR ?= $(CURDIR)/build/nginx-src
@@ -26,6 +26,9 @@ test: build ## Every test: units, conformance, scenarios through nginx on lnsim 
 
 threats: build ## What has been done to paywalls, as scenarios; a table of row and result
 	@scripts/threats.sh
+
+faults: build ## Redis killed, paused, failed over, full, read-only, with clients: a table of what came of each payment
+	@cargo test --release -q -p scenarios -- lnsim::redis::
 
 check: deps ## Lints, docs, forbidden dependency edges, cargo-deny
 	@scripts/check.sh

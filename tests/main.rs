@@ -22,6 +22,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rustix::process::{Resource, getrlimit, setrlimit};
 
 use harness::backends::{self, Backend};
+use harness::figures;
 use harness::lnd::{self, Pair};
 use harness::scenario::{self, Outcome, Run, Tally};
 use harness::stage::{FAULTY, Programs, open_to_all};
@@ -69,6 +70,7 @@ fn main() -> ExitCode {
     Pair::end_shared();
     report(&table(&run));
     report(&matrix(&run));
+    report(&figures::table());
     if threats_only {
         report(&threats::table(&run.results.lock().unwrap_or_else(PoisonError::into_inner)));
     }

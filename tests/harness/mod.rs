@@ -7,6 +7,7 @@ pub mod cdk_wallet;
 pub mod challenge;
 pub mod cln;
 pub mod curl;
+pub mod figures;
 pub mod http;
 pub mod js_wallet;
 pub mod lnc;
