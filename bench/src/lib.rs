@@ -29,6 +29,8 @@ pub mod harness {
     pub mod node;
     pub mod nwc;
     pub mod process;
+    #[allow(dead_code, reason = "the tests use the rest of it")]
+    pub mod redis;
     pub mod remote;
     pub mod sim;
     pub mod site;

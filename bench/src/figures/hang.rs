@@ -80,7 +80,7 @@ fn beside(stage: &Stage, kind: &str, pairs: usize, report: &mut Report) {
 }
 
 /// The p99 in µs.
-fn slice(address: SocketAddr, worker: u32, side: &mut Side) -> f64 {
+pub(super) fn slice(address: SocketAddr, worker: u32, side: &mut Side) -> f64 {
     let before = usage::cpu(worker);
     let run =
         Wrk { address, target: "/free/1k", connections: 8, seconds: 1, credentials: None, close: false };

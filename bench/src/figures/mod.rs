@@ -9,6 +9,7 @@ mod hang;
 mod lnc;
 mod lnd;
 mod paid;
+mod redis;
 mod reload;
 mod size;
 
@@ -19,7 +20,7 @@ const PAIRS: usize = 9;
 pub type Figure = fn(&Stand, &mut Report);
 
 /// All, in the order of the page.
-pub const ALL: [(&str, Figure); 10] = [
+pub const ALL: [(&str, Figure); 11] = [
     ("paid", paid::measure),
     ("challenges", challenges::measure),
     ("lnd", lnd::measure),
@@ -27,6 +28,7 @@ pub const ALL: [(&str, Figure); 10] = [
     ("hang", hang::measure),
     ("hangs", hang::measure_others),
     ("grants", grants::measure),
+    ("redis", redis::measure),
     ("reload", reload::measure),
     ("memory", size::memory),
     ("bytes", size::bytes),
