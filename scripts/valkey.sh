@@ -13,8 +13,13 @@ release=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 mkdir -p "$work/lists/partial" "$work/cache/archives/partial" "$work/root"
-# Later releases of Debian have it without backports.
-printf 'deb http://deb.debian.org/debian %s main\n' "$release" "$release-backports" >"$work/sources.list"
+# From where this system has its packages. Later releases of Debian have it without backports.
+site=$(apt-get indextargets --format '$(SITE) $(RELEASE)' | awk -v release="$release" '$2 == release { print $1; exit }')
+if [ -z "$site" ]; then
+    echo "valkey: apt knows no source of $release, so the tests run on Redis alone" >&2
+    exit 0
+fi
+printf 'deb %s %s main\n' "$site" "$release" "$site" "$release-backports" >"$work/sources.list"
 apt=(apt-get -qq -o Dir::Etc::SourceList="$work/sources.list" -o Dir::Etc::SourceParts=/dev/null -o Dir::State::Lists="$work/lists"
     -o Dir::Cache="$work/cache" -o APT::Sandbox::User=root)
 if ! "${apt[@]}" update || ! (cd "$work" && "${apt[@]}" download valkey-server valkey-tools); then
