@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .ONESHELL:
-.PHONY: help demo run build test threats faults check docs fuzz memcheck bench fmt clean deps install
+.PHONY: help demo run build test threats faults check docs fuzz memcheck conservation bench fmt clean deps install
 
 # Another nginx than the installed one: its source, and where that was configured.
 NGINX_SOURCE_DIR ?= $(CURDIR)/build/nginx-src
@@ -10,7 +10,7 @@ NGINX_BUILD_DIR ?= $(NGINX_SOURCE_DIR)/objs
 export NGINX_SOURCE_DIR NGINX_BUILD_DIR
 
 help: ## This list
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 18
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 20
 
 demo: build ## A paid location, bought twice by a client; leaves nothing running
 	@scripts/demo.sh
@@ -41,6 +41,10 @@ fuzz: deps ## Every fuzz target, SECONDS each (60)
 
 memcheck: build ## The scenarios with nginx and the module under AddressSanitizer
 	@scripts/memcheck.sh
+
+conservation: deps ## A thousand random ecash payments with kills and outages; the books must agree
+	@scripts/cashu-mint.sh
+	@ECASH_PAYMENTS=$${ECASH_PAYMENTS:-1000} cargo test --release -p ecash --test mint -- conservation --nocapture
 
 bench: build ## Speed and size against plain nginx and a bare node, into bench/RESULTS.md
 	@scripts/bench.sh

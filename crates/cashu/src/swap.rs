@@ -119,10 +119,14 @@ impl Purse {
                 known.ok_or_else(|| mint.unavailable("it no longer knows a keyset of its own"))?;
             let secrets = self.secrets(&outputs, row.net_sat, info, keys)?;
             let count = u32::try_from(secrets.secrets.len()).unwrap_or(u32::MAX);
+            tracing::debug!(payment = ?row.id, "swap assigned");
             match self.attempt_patiently(mint, &proofs, &secrets, keys).await? {
                 Attempt::Signed(signatures) => {
+                    tracing::debug!(payment = ?row.id, "swap answered");
                     self.keep(mint, secrets, signatures, keys).await?;
+                    tracing::debug!(payment = ?row.id, "swap kept");
                     self.record.finish(row.id).await?;
+                    tracing::debug!(payment = ?row.id, "swap finished");
                     return Ok(Swapped::Done);
                 }
                 Attempt::Pending => return Ok(Swapped::Pending),

@@ -239,6 +239,7 @@ impl Inner {
         let keysets = mint.keysets_with(|known| !offered.names_other_keysets(known.infos())).await?;
         let now = unix_now();
         let checked = check(offered, &self.terms, &keysets, price_msat, now)?;
+        tracing::debug!(payment = ?offered.id(), "payment checked");
         let proofs = serde_json::to_string(&checked.proofs).map_err(|_| Refusal::Malformed)?;
         let mut preimage = Zeroizing::new([0; 32]);
         getrandom::fill(&mut preimage[..])
@@ -255,7 +256,9 @@ impl Inner {
             outputs: None,
         };
         let ys = offered.ys().iter().map(PublicKey::to_bytes).collect();
-        match self.purse.record.put(row.clone(), ys).await? {
+        let put = self.purse.record.put(row.clone(), ys).await?;
+        tracing::debug!(payment = ?row.id, "payment recorded");
+        match put {
             Put::New if row.is_paid() => {
                 self.held.notify_waiters();
                 Ok(row)

@@ -1,6 +1,7 @@
 //! The till against real mints: tokens of a real wallet, good and bad, outages, restarts.
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a skipped test says why")]
 
+mod conservation;
 mod held;
 mod melted;
 mod outages;

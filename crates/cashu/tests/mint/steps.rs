@@ -2,10 +2,16 @@
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, ExitStatus};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
+
+/// What is logged on the way from a token to a payment, in order.
+pub const OF_A_PAYMENT: [&str; 6] =
+    ["payment checked", "payment recorded", "swap assigned", "swap answered", "swap kept", "swap finished"];
 
 /// A step of a melt that leaves something behind.
 #[derive(Clone, Copy, Debug)]
@@ -31,16 +37,25 @@ impl Step {
 
 /// From now on this process kills itself, as `kill -9` does, when it logs this.
 pub fn kill_at(message: String) {
-    tracing::subscriber::set_global_default(Killer { message }).unwrap();
+    *KILL_AT.lock().unwrap() = Some(message);
+    if !SET.swap(true, Ordering::Relaxed) {
+        tracing::subscriber::set_global_default(Killer).unwrap();
+    }
 }
+
+/// Not any more.
+pub fn spare() {
+    *KILL_AT.lock().unwrap() = None;
+}
+
+static KILL_AT: Mutex<Option<String>> = Mutex::new(None);
+static SET: AtomicBool = AtomicBool::new(false);
 
 pub fn was_killed(status: ExitStatus) -> bool {
     status.signal() == Some(9)
 }
 
-struct Killer {
-    message: String,
-}
+struct Killer;
 
 impl Subscriber for Killer {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
@@ -56,7 +71,8 @@ impl Subscriber for Killer {
     fn record_follows_from(&self, _: &Id, _: &Id) {}
 
     fn event(&self, event: &Event<'_>) {
-        let mut looks = Looks { wanted: &self.message, found: false };
+        let Some(wanted) = KILL_AT.lock().unwrap().clone() else { return };
+        let mut looks = Looks { wanted: &wanted, found: false };
         event.record(&mut looks);
         if looks.found {
             let me = std::process::id().to_string();

@@ -1,0 +1,404 @@
+//! The books: over random payments, kills at every step, outages and restarts, what clients paid is what there is.
+//!
+//! The till runs in a process of its own, which is told what to do by lines of JSON and killed at steps that it logs.
+//! `ECASH_PAYMENTS` says how many payments there are, `ECASH_SEED` which.
+
+use std::collections::HashSet;
+use std::io::{BufRead, BufReader, Write};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use ecash::{
+    AcceptError, InvoiceFuture, Invoices, Lock, MeltTerms, Options, RequestFormat, SecretKey, SeedSource,
+    Terms, Till,
+};
+use serde_json::{Value, json};
+
+use crate::rig::{FEES, FREE, OLD, Rig, repository};
+use crate::steps::{self, OF_A_PAYMENT, Step};
+use crate::support::{Shop, mints};
+
+const DEFAULT_PAYMENTS: u64 = 30;
+const FEE_PPK: [u64; 2] = [0, 100];
+const CONFIG: &str = "ECASH_TEST_BOOKS";
+/// Begins a line of the child's, among those of its test harness.
+const MARK: &str = "BOOKS ";
+/// How long a token may take to be granted after all that went wrong.
+const PATIENCE: Duration = Duration::from_secs(180);
+
+#[test]
+fn what_clients_paid_is_what_there_is() {
+    if mints().is_none() {
+        return;
+    }
+    let number = |name: &str, or: u64| std::env::var(name).map_or(or, |text| text.parse().unwrap());
+    let payments = number("ECASH_PAYMENTS", DEFAULT_PAYMENTS);
+    let seed = number("ECASH_SEED", 1);
+    let rig = Rig::start(repository());
+    // Its wallet is paid what is paid out.
+    rig.start_old();
+    let mut all = Tally::default();
+    for locked in [false, true] {
+        let mut run = Run::new(&rig, seed + u64::from(locked), locked);
+        for _ in 0..payments / 2 {
+            run.one();
+        }
+        run.close();
+        all.add(&run.tally);
+    }
+    eprintln!("conservation, seed {seed}: {all:?}");
+    assert_eq!(all.granted, payments / 2 * 2);
+}
+
+/// What happened.
+#[derive(Debug, Default)]
+struct Tally {
+    granted: u64,
+    refused: u64,
+    kills: u64,
+    outages: u64,
+    restarts: u64,
+    melts: u64,
+    paid_sat: u64,
+    in_wallet_sat: u64,
+    redeemed_sat: u64,
+    fees_sat: u64,
+}
+
+impl Tally {
+    fn add(&mut self, other: &Self) {
+        self.granted += other.granted;
+        self.refused += other.refused;
+        self.kills += other.kills;
+        self.outages += other.outages;
+        self.restarts += other.restarts;
+        self.melts += other.melts;
+        self.paid_sat += other.paid_sat;
+        self.in_wallet_sat += other.in_wallet_sat;
+        self.redeemed_sat += other.redeemed_sat;
+        self.fees_sat += other.fees_sat;
+    }
+}
+
+/// One till's life, over many processes.
+struct Run<'a> {
+    rig: &'a Rig,
+    shop: Shop,
+    config: Value,
+    child: Process,
+    random: u64,
+    /// Tokens that were granted, by mint, with what they buy; and their payment hashes.
+    spent: Vec<(String, u64, u8)>,
+    hashes: HashSet<String>,
+    /// Gross and the mints' fees of what was granted, by mint, in sat.
+    paid: [u64; 2],
+    fees: [u64; 2],
+    /// What each mint had paid out before.
+    before: [u64; 2],
+    tally: Tally,
+}
+
+impl<'a> Run<'a> {
+    fn new(rig: &'a Rig, seed: u64, locked: bool) -> Self {
+        let shop = if locked { Shop::locked(rig) } else { Shop::new(rig) };
+        let options = shop.options();
+        let key = options.key.as_ref().map(SecretKey::to_secret_hex);
+        let config = json!({"database": options.database, "mints": rig.urls, "key": key});
+        let child = Process::start(&config);
+        let random = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+        let before = [FREE, FEES].map(|mint| paid_out(rig, mint));
+        let (spent, hashes, tally) = (Vec::new(), HashSet::new(), Tally::default());
+        Self { rig, shop, config, child, random, spent, hashes, paid: [0; 2], fees: [0; 2], before, tally }
+    }
+
+    /// A number below `end` (xorshift64).
+    fn below(&mut self, end: u64) -> u64 {
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        self.random % end
+    }
+
+    /// One payment, with whatever goes wrong on its way, and something else now and then.
+    fn one(&mut self) {
+        let (mint, sat) = (usize::from(self.below(2) == 1), 1 + self.below(120));
+        let mut kind = json!({"fees": true, "legacy": self.below(3) == 0});
+        if self.config["key"].is_string() {
+            kind["lock"] = self.shop.key().into();
+        }
+        let (token, secrets) = self.rig.token_with_secrets(mint, sat, kind);
+        let bought = self.below(3) as u8;
+        let gross = ecash::Offered::parse(&token).unwrap().amount();
+        match self.below(8) {
+            0 | 1 => self.kill_at(OF_A_PAYMENT[self.random as usize % OF_A_PAYMENT.len()]),
+            2 => self.outage(mint, &token, sat, bought),
+            3 => self.restart(),
+            _ => {}
+        }
+        self.granted(&token, sat, bought);
+        self.paid[mint] += gross;
+        self.fees[mint] += (FEE_PPK[mint] * secrets.len() as u64).div_ceil(1000);
+        self.spent.push((token, sat, bought));
+        match self.below(8) {
+            0 => self.melt(true),
+            1 => self.melt(false),
+            2 => self.cheat(mint),
+            _ => {}
+        }
+    }
+
+    /// The token's grant, now or after retries; and once more, as one whose answer was lost asks.
+    fn granted(&mut self, token: &str, sat: u64, bought: u8) {
+        let end = Instant::now() + PATIENCE;
+        let hash = loop {
+            match self.ask(&json!({"token": token, "sat": sat, "bought": bought})) {
+                Some(answer) if answer["paid"].is_string() => {
+                    break answer["paid"].as_str().unwrap().to_owned();
+                }
+                // Killed, or its mint is not back yet, or is still at what was sent before.
+                Some(answer) if answer["refused"].is_null() || answer["refused"] == "Pending" => {}
+                None => {}
+                Some(answer) => panic!("good ecash is refused: {answer}"),
+            }
+            assert!(Instant::now() < end, "no grant of a good token");
+        };
+        assert!(self.hashes.insert(hash.clone()), "two tokens are one payment");
+        let again = self.rig.reencode(token, json!({"reverse": true}));
+        let answer = self.patient(&json!({"token": again, "sat": sat, "bought": bought}));
+        assert_eq!(answer["paid"], hash.as_str(), "a retry is the same payment");
+        self.tally.granted += 1;
+    }
+
+    /// What must never be granted: a token for something else, a forged one, one that is spent elsewhere.
+    fn cheat(&mut self, mint: usize) {
+        let (token, sat, bought) = self.spent[self.random as usize % self.spent.len()].clone();
+        let lock = self.config["key"].is_string().then(|| self.shop.key());
+        let mut kind = json!({"fees": true});
+        if let Some(key) = &lock {
+            kind["lock"] = key.as_str().into();
+        }
+        let forged = self.rig.reencode(&self.rig.token(mint, 5, kind.clone()), json!({"forge": true}));
+        let mut bad = vec![(token, sat, bought + 10), (forged, 5, 0)];
+        if lock.is_none() {
+            let stolen = self.rig.token(mint, 9, kind);
+            self.rig.spend(&stolen);
+            bad.push((stolen, 9, 0));
+        }
+        for (token, sat, bought) in bad {
+            let answer = self.patient(&json!({"token": token, "sat": sat, "bought": bought}));
+            assert!(answer["refused"].is_string(), "{answer}");
+            self.tally.refused += 1;
+        }
+    }
+
+    /// The mint goes away, the token is offered meanwhile, the mint comes back.
+    fn outage(&mut self, mint: usize, token: &str, sat: u64, bought: u8) {
+        self.rig.control("stop", mint);
+        let _ = self.ask(&json!({"token": token, "sat": sat, "bought": bought}));
+        self.rig.control("start", mint);
+        self.tally.outages += 1;
+    }
+
+    fn melt(&mut self, kill: bool) {
+        if kill {
+            let step = Step::ALL[self.random as usize % Step::ALL.len()];
+            self.kill_at(step.message());
+        }
+        let _ = self.ask(&json!({"melt": true}));
+        self.tally.melts += 1;
+    }
+
+    fn restart(&mut self) {
+        self.child.kill();
+        self.child = Process::start(&self.config);
+        self.tally.restarts += 1;
+    }
+
+    fn kill_at(&mut self, step: &str) {
+        let _ = self.ask(&json!({"kill_at": step}));
+    }
+
+    /// An answer, asked for until there is one that says something.
+    fn patient(&mut self, ask: &Value) -> Value {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            match self.ask(ask) {
+                Some(answer) if answer["unavailable"].is_null() && answer["refused"] != "Pending" => {
+                    return answer;
+                }
+                Some(_) | None => assert!(Instant::now() < end, "no answer to {ask}"),
+            }
+        }
+    }
+
+    /// One command; `None`: the till died of it, and there is another.
+    fn ask(&mut self, ask: &Value) -> Option<Value> {
+        let mut next = ask.clone();
+        loop {
+            let Some(answer) = self.child.ask(&next) else {
+                self.child.kill();
+                self.child = Process::start(&self.config);
+                self.tally.kills += 1;
+                return None;
+            };
+            let Some(msat) = answer["invoice"].as_u64() else { return Some(answer) };
+            let made = self.rig.ask(&json!({"do": "invoice", "mint": OLD, "amount": msat / 1000}));
+            next = json!({"invoice": made["invoice"]});
+        }
+    }
+
+    /// Everything comes to rest, and the books are compared with the mints'.
+    fn close(&mut self) {
+        let end = Instant::now() + PATIENCE;
+        let balances = loop {
+            let melted = self.patient(&json!({"melt": true}));
+            let balances = self.patient(&json!({"balance": true}));
+            let held = balances["mints"].as_array().unwrap().iter().any(|mint| mint["held"] != 0);
+            if !held && melted["error"].is_null() {
+                break balances;
+            }
+            assert!(Instant::now() < end, "it does not come to rest: {melted} {balances}");
+        };
+        for mint in [FREE, FEES] {
+            let sat = |name: &str| balances["mints"][mint][name].as_u64().unwrap();
+            let (wallet, redeemed, redeeming) = (sat("wallet"), sat("redeemed"), sat("fees"));
+            assert_eq!(
+                wallet + redeemed + redeeming + self.fees[mint],
+                self.paid[mint],
+                "mint {mint}: wallet {wallet}, redeemed {redeemed} for {redeeming}, fees {}",
+                self.fees[mint]
+            );
+            assert_eq!(paid_out(self.rig, mint) - self.before[mint], redeemed, "by the books of mint {mint}");
+            self.tally.paid_sat += self.paid[mint];
+            self.tally.in_wallet_sat += wallet;
+            self.tally.redeemed_sat += redeemed;
+            self.tally.fees_sat += redeeming + self.fees[mint];
+        }
+    }
+}
+
+/// What a mint has paid by its own books, in sat.
+fn paid_out(rig: &Rig, mint: usize) -> u64 {
+    rig.ask(&json!({"do": "paid_out", "mint": mint}))["amount"].as_u64().unwrap()
+}
+
+/// The till's process.
+struct Process {
+    child: Child,
+    input: ChildStdin,
+    output: BufReader<ChildStdout>,
+}
+
+impl Process {
+    fn start(config: &Value) -> Self {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "conservation::the_process_that_is_killed", "--ignored", "--nocapture"])
+            .env(CONFIG, config.to_string())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let (input, output) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
+        Self { child, input, output }
+    }
+
+    /// `None`: it is dead.
+    fn ask(&mut self, ask: &Value) -> Option<Value> {
+        writeln!(self.input, "{ask}").ok()?;
+        loop {
+            let mut line = String::new();
+            if self.output.read_line(&mut line).ok()? == 0 {
+                return None;
+            }
+            if let Some((_, answer)) = line.split_once(MARK) {
+                return Some(serde_json::from_str(answer).unwrap());
+            }
+        }
+    }
+
+    fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn say(answer: &Value) {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{MARK}{answer}").unwrap();
+    out.flush().unwrap();
+}
+
+fn read() -> Option<Value> {
+    let mut line = String::new();
+    (std::io::stdin().lock().read_line(&mut line).unwrap() > 0).then(|| serde_json::from_str(&line).unwrap())
+}
+
+/// Asks the parent for invoices.
+struct Parent;
+
+impl Invoices for Parent {
+    fn invoice(&self, amount_msat: u64) -> InvoiceFuture<'_> {
+        say(&json!({"invoice": amount_msat}));
+        Box::pin(async {
+            let answer = read().ok_or("the parent is gone")?;
+            answer["invoice"].as_str().map(str::to_owned).ok_or_else(|| "no invoice".to_owned())
+        })
+    }
+}
+
+/// No test by itself: the other half of the one above.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "run by the test above, in a process of its own"]
+async fn the_process_that_is_killed() {
+    let Ok(config) = std::env::var(CONFIG) else { return };
+    let config: Value = serde_json::from_str(&config).unwrap();
+    let database = PathBuf::from(config["database"].as_str().unwrap());
+    let key = config["key"].as_str().map(|hex| SecretKey::from_hex(hex).unwrap());
+    let urls: Vec<String> = serde_json::from_value(config["mints"].clone()).unwrap();
+    let terms = Terms {
+        mints: urls.iter().map(|url| url.parse().unwrap()).collect(),
+        lock: key.as_ref().map_or(Lock::None, |key| Lock::Key(key.public_key())),
+        require_dleq: false,
+        format: RequestFormat::A,
+    };
+    let seed = SeedSource::Kept(database.with_extension("mnemonic"));
+    let till =
+        Till::open(Options { database, seed, terms, key, deadline: Duration::from_secs(30) }).await.unwrap();
+    while let Some(ask) = read() {
+        if let Some(step) = ask["kill_at"].as_str() {
+            steps::kill_at(step.to_owned());
+            say(&json!({}));
+        } else if ask["melt"] == true {
+            let done = till.redeem(&MeltTerms::default(), &Parent).await;
+            let error = done.into_iter().find_map(|done| done.error).map(|error| error.to_string());
+            steps::spare();
+            say(&json!({"error": error}));
+        } else if ask["balance"] == true {
+            let all = till.balance().await.unwrap().into_iter().map(|mint| {
+                json!({
+                    "wallet": mint.wallet_sat, "held": mint.held_sat, "redeemed": mint.redeemed_sat,
+                    "fees": mint.redemption_fees_sat,
+                })
+            });
+            say(&json!({"mints": all.collect::<Vec<_>>()}));
+        } else {
+            let (token, sat) = (ask["token"].as_str().unwrap(), ask["sat"].as_u64().unwrap());
+            let bought = [ask["bought"].as_u64().unwrap() as u8; 32];
+            let answer = till.accept(token, sat * 1000, bought).await;
+            steps::spare();
+            say(&match answer {
+                Ok(paid) => json!({"paid": format!("{:02x?}", paid.payment_hash)}),
+                Err(AcceptError::Refused(why)) => json!({"refused": format!("{why:?}")}),
+                Err(AcceptError::Unavailable(why)) => json!({"unavailable": why.to_string()}),
+            });
+        }
+    }
+}
