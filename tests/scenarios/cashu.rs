@@ -3,6 +3,7 @@
 mod client;
 mod locked;
 mod outages;
+mod payout;
 mod refusals;
 mod requests;
 mod settings;
@@ -41,6 +42,9 @@ pub const ALL: &[Scenario] = &[
     Scenario::on_mint("cashu::tokens_of_cashu_ts", tokens::of_cashu_ts),
     Scenario::on_mint("cashu::mint_down", outages::mint_down),
     Scenario::on_mint("cashu::killed_during_the_swap", outages::killed_during_the_swap),
+    Scenario::on_mint("cashu::payout_to_two_payees", payout::two_payees),
+    Scenario::on_mint("cashu::payout_through_outages", payout::outages),
+    Scenario::on_mint("cashu::killed_during_a_melt", payout::killed_during_a_melt),
     Scenario::on_simulator("cashu::off", settings::off),
     Scenario::on_simulator("cashu::mistakes", settings::mistakes),
 ];

@@ -29,7 +29,7 @@ pub use secret::{Secret32, SecretText};
 pub use to_agent::{Proof, Rate, ToAgent};
 
 /// The version both ends speak. It changes with any change of a frame's layout or meaning.
-pub const PROTOCOL: u16 = 4;
+pub const PROTOCOL: u16 = 5;
 
 /// Upper bound, in bytes, of what follows a frame's length field.
 ///

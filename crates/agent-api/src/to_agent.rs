@@ -60,6 +60,8 @@ pub enum ToAgent {
     Ecash {
         /// Pairs the answer with this request.
         id: u64,
+        /// Which backend its worth is paid out to, as for an invoice, unless another payee is listed for the path.
+        backend: String,
         /// The location's price in millisatoshi, unless another is listed for the path.
         amount_msat: u64,
         /// As in `Invoice`.
@@ -152,7 +154,8 @@ impl ToAgent {
                     put_option_u32(out, *limit);
                 });
             }
-            Self::Ecash { id, amount_msat, path, terms, token } => frame(out, ECASH, *id, |out| {
+            Self::Ecash { id, backend, amount_msat, path, terms, token } => frame(out, ECASH, *id, |out| {
+                put_str(out, backend, MAX_NAME);
                 out.extend_from_slice(&amount_msat.to_le_bytes());
                 put_path(out, path);
                 put_str(out, terms, MAX_TERMS);
@@ -201,6 +204,7 @@ impl ToAgent {
             },
             ECASH => Self::Ecash {
                 id,
+                backend: body.string("backend", MAX_NAME)?,
                 amount_msat: body.u64()?,
                 path: body.string("path", MAX_PATH)?,
                 terms: body.string("terms", MAX_TERMS)?,

@@ -49,6 +49,7 @@ fn to_agent() -> Vec<(&'static str, ToAgent)> {
             "ask-ecash",
             ToAgent::Ecash {
                 id: 14,
+                backend: "default".into(),
                 amount_msat: 10_000,
                 path: "/paid".into(),
                 terms: "path=/paid".into(),

@@ -39,11 +39,11 @@ fn to_agent() -> impl Strategy<Value = ToAgent> {
             .prop_map(|(id, request, backend, payment_hash, proof, limit)| {
                 ToAgent::Redeem { id, request, backend, payment_hash, proof, limit }
             }),
-        (any::<u64>(), any::<u64>(), text(MAX_PATH), text(MAX_TERMS), text(MAX_ECASH)).prop_map(
-            |(id, amount_msat, path, terms, token)| {
-                ToAgent::Ecash { id, amount_msat, path, terms, token: SecretText::new(token) }
-            }
-        ),
+        (any::<u64>(), text(MAX_NAME), any::<u64>(), text(MAX_PATH), text(MAX_TERMS), text(MAX_ECASH))
+            .prop_map(|(id, backend, amount_msat, path, terms, token)| {
+                let token = SecretText::new(token);
+                ToAgent::Ecash { id, backend, amount_msat, path, terms, token }
+            }),
         (any::<u64>(), any::<u32>()).prop_map(|(id, number)| ToAgent::Examine { id, number }),
         any::<u64>().prop_map(|id| ToAgent::Cancel { id }),
     ]

@@ -11,7 +11,8 @@
 //! in another encoding are the same payment. What makes a payment out of ecash is a payment hash and a preimage of
 //! its own, so that everything behind it (claims, tokens, use counts) is as for a Lightning payment.
 //!
-//! What the wallet holds is paid out over Lightning by [`Till::redeem`] (melt.rs, melting.rs), one melt of a mint at a time.
+//! What the wallet holds is paid out over Lightning by [`Till::redeem`] (payout.rs, melt.rs, melting.rs): to each payee what is theirs,
+//! one melt of a mint at a time.
 //!
 //! The cryptography, the encodings and the mint's API are `cdk`'s.
 #![forbid(unsafe_code)]
@@ -23,6 +24,7 @@ mod lock;
 mod melt;
 mod melting;
 mod mint;
+mod payout;
 mod record;
 mod seed;
 mod swap;
@@ -37,9 +39,10 @@ pub use error::{AcceptError, OpenError, Refusal, Unavailable};
 pub use keysets::Keysets;
 pub use lock::REDEMPTION_WINDOW_S;
 pub use melt::{InvoiceFuture, Invoices, MeltError, MeltTerms, Redeemed};
+pub use payout::Balance;
 pub use seed::{SeedError, SeedSource};
 pub use terms::{Lock, RequestFormat, Terms, sat_of_msat};
-pub use till::{Balance, Options, Paid, Till};
+pub use till::{Options, Paid, Till};
 pub use token::{MAX_PROOFS, MAX_TOKEN, Offered, PaymentId};
 
 /// Unix seconds.

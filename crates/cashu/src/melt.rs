@@ -1,10 +1,10 @@
 //! Paying the wallet's ecash out over Lightning (NUT-05): how much, when, and the quote for it.
 
-use std::{fmt, future::Future, pin::Pin};
+use std::{collections::BTreeSet, fmt, future::Future, pin::Pin};
 
 use cdk::lightning_invoice::Bolt11Invoice;
 use cdk::nuts::nut23::{MeltQuoteBolt11Request, MeltQuoteBolt11Response};
-use cdk::nuts::{CurrencyUnit, PreMintSecrets, Proofs, State};
+use cdk::nuts::{CurrencyUnit, PreMintSecrets, Proof, Proofs, PublicKey, State};
 use cdk::{MeltQuoteCreateResponse, MeltQuoteRequest};
 use zeroize::Zeroizing;
 
@@ -24,8 +24,9 @@ pub type InvoiceFuture<'a> = Pin<Box<dyn Future<Output = Result<String, String>>
 
 /// Who ecash is paid out to.
 pub trait Invoices: Send + Sync {
-    /// A BOLT11 invoice over exactly this much. It may stay unpaid.
-    fn invoice(&self, amount_msat: u64) -> InvoiceFuture<'_>;
+    /// A BOLT11 invoice of this payee over exactly this much. It may stay unpaid. The payee is as [`Till::accept`](crate::Till::accept) was told, or empty for what
+    /// was taken before payees were recorded.
+    fn invoice<'a>(&'a self, payee: &'a str, amount_msat: u64) -> InvoiceFuture<'a>;
 }
 
 /// What is paid out.
@@ -91,11 +92,13 @@ pub enum MeltError {
     },
 }
 
-/// What became of one mint's ecash in one go.
+/// What became of one payee's ecash of one mint in one go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Redeemed {
     /// The mint.
     pub mint: String,
+    /// The payee.
+    pub payee: String,
     /// What was paid out, in sat.
     pub paid_sat: u64,
     /// What that cost, in sat: the mint's fee and the Lightning payment's.
@@ -135,15 +138,25 @@ impl fmt::Debug for Plan {
 }
 
 impl Purse {
-    /// Concludes the melt that is open, or pays out once. `None`: there is too little.
+    /// Who is owed ecash of this mint, or has a melt there whose outcome is not known.
+    pub(crate) async fn payees(&self, mint: &Mint) -> Result<BTreeSet<String>, Unavailable> {
+        let open = self.record.open_melts(mint.url.to_string()).await?;
+        let mut all: BTreeSet<_> = open.into_iter().map(|melt| melt.payee).collect();
+        all.extend(self.owned(mint).await?.into_iter().map(|(payee, _)| payee));
+        Ok(all)
+    }
+
+    /// Concludes the payee's melt that is open, or pays out once. `None`: there is too little.
     pub(crate) async fn melt(
         &self,
         mint: &Mint,
+        payee: &str,
         terms: &MeltTerms,
         invoices: &dyn Invoices,
     ) -> Result<Option<Melted>, MeltError> {
         let name = mint.url.to_string();
-        if let Some(open) = self.record.open_melt(name.clone()).await? {
+        let open = self.record.open_melts(name.clone()).await?;
+        if let Some(open) = open.into_iter().find(|melt| melt.payee == payee) {
             match self.conclude(mint, &open).await? {
                 Standing::Paid(melted) => return Ok(Some(melted)),
                 Standing::UnderWay(reason) => return Err(MeltError::UnderWay { mint: name, reason }),
@@ -152,8 +165,8 @@ impl Purse {
                 }
             }
         }
-        let Some(plan) = self.plan(mint, terms, invoices).await? else { return Ok(None) };
-        let melt = self.melt_of(mint, plan).await?;
+        let Some(plan) = self.plan(mint, payee, terms, invoices).await? else { return Ok(None) };
+        let melt = self.melt_of(mint, payee, plan).await?;
         if !self.record.begin_melt(melt.clone()).await? {
             let reason = "another process has begun one".to_owned();
             return Err(MeltError::UnderWay { mint: name, reason });
@@ -170,11 +183,12 @@ impl Purse {
     async fn plan(
         &self,
         mint: &Mint,
+        payee: &str,
         terms: &MeltTerms,
         invoices: &dyn Invoices,
     ) -> Result<Option<Plan>, MeltError> {
         let keysets = mint.keysets().await?;
-        let proofs = terms.choose(self.spendable(mint, &keysets).await?);
+        let proofs = terms.choose(self.spendable(mint, payee, &keysets).await?);
         let worth = || Unavailable::Store("the ecash can't be added up".into());
         let spent_sat = sum(&proofs).ok_or_else(worth)?;
         let fee_sat = keysets.fee_sat(&proofs).map_err(|_| worth())?;
@@ -187,7 +201,7 @@ impl Purse {
             if amount_sat == 0 {
                 return Ok(None);
             }
-            let quote = self.quote(mint, invoices, amount_sat).await?;
+            let quote = self.quote(mint, payee, invoices, amount_sat).await?;
             let left = net_sat.saturating_sub(quote.fee_reserve.to_u64());
             if amount_sat <= left {
                 return Ok(Some(Plan { quote, proofs, spent_sat, overpaid_sat: net_sat - amount_sat }));
@@ -201,11 +215,12 @@ impl Purse {
     async fn quote(
         &self,
         mint: &Mint,
+        payee: &str,
         invoices: &dyn Invoices,
         amount_sat: u64,
     ) -> Result<MeltQuoteBolt11Response<String>, MeltError> {
         let amount_msat = amount_sat.saturating_mul(1000);
-        let invoice = invoices.invoice(amount_msat).await.map_err(MeltError::Invoice)?;
+        let invoice = invoices.invoice(payee, amount_msat).await.map_err(MeltError::Invoice)?;
         let invoice: Bolt11Invoice =
             invoice.parse().map_err(|_| MeltError::Invoice("it can't be read".into()))?;
         if invoice.amount_milli_satoshis() != Some(amount_msat) {
@@ -222,16 +237,24 @@ impl Purse {
         }
     }
 
-    /// The wallet's ecash of a mint, as far as the mint knows its keysets.
-    async fn spendable(&self, mint: &Mint, keysets: &Keysets) -> Result<Proofs, Unavailable> {
-        let (unit, state) = (Some(CurrencyUnit::Sat), Some(vec![State::Unspent]));
-        let found = self.wallet.get_proofs(Some(mint.url.clone()), unit, state, None).await;
-        let found = found.map_err(|error| Unavailable::Store(error.to_string()))?;
-        let proofs = found.into_iter().map(|info| info.proof);
+    /// A payee's ecash of a mint, as far as the mint knows its keysets.
+    async fn spendable(&self, mint: &Mint, payee: &str, keysets: &Keysets) -> Result<Proofs, Unavailable> {
+        let owned = self.owned(mint).await?.into_iter().filter(|(owner, _)| owner == payee);
+        let proofs = owned.map(|(_, proof)| proof);
         Ok(proofs.filter(|proof| keysets.info(&proof.keyset_id).is_some()).collect())
     }
 
-    async fn melt_of(&self, mint: &Mint, plan: Plan) -> Result<Melt, Unavailable> {
+    /// The wallet's ecash of a mint, each with whose it is.
+    pub(crate) async fn owned(&self, mint: &Mint) -> Result<Vec<(String, Proof)>, Unavailable> {
+        let (unit, state) = (Some(CurrencyUnit::Sat), Some(vec![State::Unspent]));
+        let found = self.wallet.get_proofs(Some(mint.url.clone()), unit, state, None).await;
+        let found = found.map_err(|error| Unavailable::Store(error.to_string()))?;
+        let owners = self.record.owners().await?;
+        let owner = |y: &PublicKey| owners.get(&y.to_bytes()).cloned().unwrap_or_default();
+        Ok(found.into_iter().map(|info| (owner(&info.y), info.proof)).collect())
+    }
+
+    async fn melt_of(&self, mint: &Mint, payee: &str, plan: Plan) -> Result<Melt, Unavailable> {
         let keysets = mint.keysets_with(|known| known.for_outputs().is_some()).await?;
         let active = keysets.for_outputs();
         let (info, _) = active.ok_or_else(|| mint.unavailable("it has no active keyset in the unit sat"))?;
@@ -242,6 +265,7 @@ impl Purse {
         let at = unix_now();
         Ok(Melt {
             mint: mint.url.to_string(),
+            payee: payee.to_owned(),
             at,
             expiry: if plan.quote.expiry == 0 { at.saturating_add(ENDLESS_S) } else { plan.quote.expiry },
             tries: 0,

@@ -170,11 +170,13 @@ impl Purse {
             secrets.secrets.extend(blank.secrets.get(place).cloned());
             signatures.push(signature);
         }
-        self.replace(mint, secrets, signatures, keys, ys(&proofs(melt)?)?).await?;
+        let spent = ys(&proofs(melt)?)?;
+        let disowned = spent.iter().map(PublicKey::to_bytes).collect();
+        self.replace(mint, secrets, signatures, keys, &melt.payee, spent).await?;
         tracing::debug!(quote = melt.quote, "melt kept");
-        self.record.close_melt(melt.quote.clone(), change_sat).await?;
+        self.record.close_melt(melt.quote.clone(), change_sat, disowned).await?;
         let fees_sat = melt.spent_sat.saturating_sub(melt.amount_sat).saturating_sub(change_sat);
-        tracing::info!(mint = %mint.url, sat = melt.amount_sat, fees_sat, "ecash was paid out over Lightning");
+        tracing::info!(mint = %mint.url, payee = melt.payee, sat = melt.amount_sat, fees_sat, "ecash was paid out over Lightning");
         Ok(Standing::Paid(Melted { paid_sat: melt.amount_sat, fees_sat }))
     }
 

@@ -5,9 +5,11 @@
 //! any number of processes on the file correct.
 
 mod melts;
+mod owners;
 mod rows;
+mod schema;
 
-use std::{path::Path, thread, time::Duration};
+use std::{collections::HashMap, path::Path, thread, time::Duration};
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
@@ -23,20 +25,6 @@ const QUEUE: usize = 1024;
 /// How long to wait for another writer of the file.
 const BUSY: Duration = Duration::from_secs(5);
 
-const SCHEMA: &str = "
-    PRAGMA journal_mode = WAL;
-    PRAGMA synchronous = FULL;
-    CREATE TABLE IF NOT EXISTS l402_wallet (fingerprint BLOB NOT NULL);
-    CREATE TABLE IF NOT EXISTS l402_payment (
-        id BLOB PRIMARY KEY, state INTEGER NOT NULL, at INTEGER NOT NULL, mint TEXT NOT NULL,
-        bought BLOB NOT NULL, net INTEGER NOT NULL, preimage BLOB NOT NULL, proofs TEXT,
-        keyset TEXT, counter INTEGER
-    ) WITHOUT ROWID;
-    CREATE INDEX IF NOT EXISTS l402_payment_unfinished ON l402_payment (mint, state, at) WHERE state < 2;
-    CREATE TABLE IF NOT EXISTS l402_proof (y BLOB PRIMARY KEY, payment BLOB NOT NULL) WITHOUT ROWID;
-    CREATE TABLE IF NOT EXISTS l402_unused (keyset TEXT NOT NULL, counter INTEGER NOT NULL, count INTEGER NOT NULL);
-";
-
 /// The record. Dropping it finishes what was asked.
 pub(crate) struct Record {
     jobs: Option<mpsc::Sender<Box<dyn Job>>>,
@@ -48,8 +36,7 @@ impl Record {
     pub(crate) fn open(path: &Path, fingerprint: &[u8]) -> rusqlite::Result<Option<Self>> {
         let mut connection = Connection::open(path)?;
         connection.busy_timeout(BUSY)?;
-        connection.execute_batch(SCHEMA)?;
-        connection.execute_batch(melts::SCHEMA)?;
+        schema::prepare(&mut connection)?;
         if !rows::belongs_to(&mut connection, fingerprint)? {
             return Ok(None);
         }
@@ -100,9 +87,29 @@ impl Record {
         self.run(move |tx| rows::unused(tx, &keyset, count)).await
     }
 
-    /// What an offered payment is to buy, now that something else is asked for with it.
-    pub(crate) async fn rebind(&self, id: PaymentId, bought: [u8; 32]) -> Result<(), Unavailable> {
-        self.run(move |tx| rows::rebind(tx, id, bought)).await
+    /// What an offered payment is to buy and of whom, now that something else is asked for with it.
+    pub(crate) async fn rebind(
+        &self,
+        id: PaymentId,
+        bought: [u8; 32],
+        payee: String,
+    ) -> Result<(), Unavailable> {
+        self.run(move |tx| rows::rebind(tx, id, bought, &payee)).await
+    }
+
+    /// Forgets payments before this Unix second that can't be made again, at most so many, and says how many.
+    pub(crate) async fn forget(&self, before: u64, at_most: usize) -> Result<usize, Unavailable> {
+        self.run(move |tx| rows::forget(tx, before, at_most)).await
+    }
+
+    /// Records whose ecash that is going into the wallet is, by its Y values.
+    pub(crate) async fn own(&self, ys: Vec<[u8; 33]>, payee: String) -> Result<(), Unavailable> {
+        self.run(move |tx| owners::own(tx, &ys, &payee)).await
+    }
+
+    /// Whose the ecash is, by its Y values, as far as that is known.
+    pub(crate) async fn owners(&self) -> Result<HashMap<[u8; 33], String>, Unavailable> {
+        self.run(owners::all).await
     }
 
     /// Payments of a mint in this state, the oldest first.
@@ -120,12 +127,12 @@ impl Record {
         self.run(move |tx| rows::held(tx, &mint)).await
     }
 
-    /// The melt of a mint whose outcome is not known.
-    pub(crate) async fn open_melt(&self, mint: String) -> Result<Option<Melt>, Unavailable> {
+    /// The melts of a mint whose outcome is not known, one for a payee at most.
+    pub(crate) async fn open_melts(&self, mint: String) -> Result<Vec<Melt>, Unavailable> {
         self.run(move |tx| melts::open(tx, &mint)).await
     }
 
-    /// Records a melt before its mint is asked to pay; `false`: the mint has an open one already.
+    /// Records a melt before its mint is asked to pay; `false`: the payee has an open one there already.
     pub(crate) async fn begin_melt(&self, melt: Melt) -> Result<bool, Unavailable> {
         self.run(move |tx| melts::begin(tx, &melt)).await
     }
@@ -135,9 +142,18 @@ impl Record {
         self.run(move |tx| melts::attempt(tx, &quote)).await
     }
 
-    /// The melt was paid, and its change is in the wallet.
-    pub(crate) async fn close_melt(&self, quote: String, change_sat: u64) -> Result<(), Unavailable> {
-        self.run(move |tx| melts::close(tx, &quote, change_sat)).await
+    /// The melt was paid, its change is in the wallet, and these Y values are not any more.
+    pub(crate) async fn close_melt(
+        &self,
+        quote: String,
+        change_sat: u64,
+        spent: Vec<[u8; 33]>,
+    ) -> Result<(), Unavailable> {
+        self.run(move |tx| {
+            owners::disown(tx, &spent)?;
+            melts::close(tx, &quote, change_sat)
+        })
+        .await
     }
 
     /// The melt was not paid and never will be; its `count` blank outputs may be used again.

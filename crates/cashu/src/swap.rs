@@ -123,7 +123,7 @@ impl Purse {
             match self.attempt_patiently(mint, &proofs, &secrets, keys).await? {
                 Attempt::Signed(signatures) => {
                     tracing::debug!(payment = ?row.id, "swap answered");
-                    self.keep(mint, secrets, signatures, keys).await?;
+                    self.keep(mint, secrets, signatures, keys, &row.payee).await?;
                     tracing::debug!(payment = ?row.id, "swap kept");
                     self.record.finish(row.id).await?;
                     tracing::debug!(payment = ?row.id, "swap finished");
@@ -161,7 +161,7 @@ impl Purse {
         let count = u32::try_from(secrets.secrets.len()).unwrap_or(u32::MAX);
         match self.restore(mint, &secrets, keys).await? {
             Some(signatures) => {
-                self.keep(mint, secrets, signatures, keys).await?;
+                self.keep(mint, secrets, signatures, keys, &row.payee).await?;
                 self.record.finish(row.id).await
             }
             None if is_old => self.record.refuse(row.id, count).await,
@@ -278,15 +278,16 @@ impl Purse {
         Ok(found.states.iter().all(|proof| proof.state == State::Spent))
     }
 
-    /// Puts the new ecash into the wallet.
+    /// Puts the new ecash into the wallet, as this payee's.
     async fn keep(
         &self,
         mint: &Mint,
         secrets: PreMintSecrets,
         signatures: Vec<BlindSignature>,
         keys: &Keys,
+        payee: &str,
     ) -> Result<(), Unavailable> {
-        self.replace(mint, secrets, signatures, keys, Vec::new()).await
+        self.replace(mint, secrets, signatures, keys, payee, Vec::new()).await
     }
 
     /// As [`Purse::keep`], and takes what was spent out of it, both or neither.
@@ -296,6 +297,7 @@ impl Purse {
         secrets: PreMintSecrets,
         signatures: Vec<BlindSignature>,
         keys: &Keys,
+        payee: &str,
         spent: Vec<PublicKey>,
     ) -> Result<(), Unavailable> {
         let store = |error: String| Unavailable::Store(error);
@@ -311,6 +313,9 @@ impl Purse {
                 None => info,
             });
         }
+        // Before it is in the wallet: no ecash there is ever without a payee.
+        let ys = infos.iter().map(|info| info.y.to_bytes()).collect();
+        self.record.own(ys, payee.to_owned()).await?;
         self.wallet.update_proofs(infos, spent).await.map_err(|error| store(error.to_string()))
     }
 }

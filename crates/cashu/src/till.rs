@@ -23,8 +23,8 @@ use crate::record::{Put, Record, Row, State};
 use crate::seed::Seed;
 use crate::swap::{Purse, Swapped};
 use crate::{
-    AcceptError, Invoices, Lock, MeltTerms, Offered, OpenError, PaymentId, Redeemed, Refusal, SeedSource,
-    Terms, Unavailable, check, sat_of_msat, unix_now,
+    AcceptError, Lock, Offered, OpenError, PaymentId, Refusal, SeedSource, Terms, Unavailable, check,
+    sat_of_msat, unix_now,
 };
 
 /// How often held ecash is redeemed, besides right after it came in.
@@ -38,8 +38,8 @@ const REDEEM_AT_MOST: usize = 1000;
 const REDEEM_AT_ONCE: usize = 8;
 /// Offers whose outcome is unknown that are looked at in one round of a mint.
 const LOOK_AT_MOST: usize = 50;
-/// Melts of a mint in one go.
-const MELTS_AT_MOST: usize = 100;
+/// Payments forgotten in one commit.
+const FORGET_AT_MOST: usize = 1000;
 /// How long it is watched whether such an offer went through after all, in seconds. Then it is forgotten.
 const WATCH_S: u64 = 86_400;
 
@@ -56,6 +56,9 @@ pub struct Options {
     pub key: Option<SecretKey>,
     /// The deadline of a call to a mint.
     pub deadline: Duration,
+    /// For how long a payment that was swapped before it counted is remembered, in seconds; 0: for ever. Its proofs stay
+    /// spent at the mint.
+    pub keep_s: u64,
 }
 
 /// A payment made with ecash. `Debug` shows no preimage.
@@ -78,19 +81,19 @@ impl fmt::Debug for Paid {
 
 /// Takes ecash. Dropping it stops its background work; what was taken is on disk.
 pub struct Till {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
     _background: JoinSet<()>,
 }
 
-struct Inner {
+pub(crate) struct Inner {
     terms: Terms,
-    mints: Vec<Arc<Mint>>,
-    purse: Purse,
+    pub(crate) mints: Vec<Arc<Mint>>,
+    pub(crate) purse: Purse,
     /// Tokens whose swap is under way: who comes with the same one waits for its outcome.
     swapping: Mutex<HashMap<PaymentId, watch::Receiver<Option<Outcome>>>>,
     held: Notify,
     /// One at a time; the record sees to it over processes.
-    melting: AsyncMutex<()>,
+    pub(crate) melting: AsyncMutex<()>,
 }
 
 type Outcome = Result<Row, AcceptError>;
@@ -124,6 +127,9 @@ impl Till {
         for mint in &inner.mints {
             background.spawn(tend(inner.clone(), mint.clone()));
         }
+        if options.keep_s > 0 {
+            background.spawn(forget(inner.clone(), options.keep_s));
+        }
         Ok(Self { inner, _background: background })
     }
 
@@ -134,19 +140,25 @@ impl Till {
     }
 
     /// Makes a payment out of a token, once. The same proofs again, in any encoding, are the same payment, as long as they are to
-    /// buy the same: `bought` is a digest of that.
+    /// buy the same: `bought` is a digest of that. Its worth is `payee`'s from then on ([`Invoices`](crate::Invoices)).
     ///
     /// In standard mode the payment is swapped at its mint before this returns, and the swap goes on if this is dropped.
     ///
     /// # Errors
     /// [`AcceptError::Refused`]: no payment. [`AcceptError::Unavailable`]: not known; the same token may be tried again.
-    pub async fn accept(&self, token: &str, price_msat: u64, bought: [u8; 32]) -> Result<Paid, AcceptError> {
+    pub async fn accept(
+        &self,
+        token: &str,
+        price_msat: u64,
+        bought: [u8; 32],
+        payee: &str,
+    ) -> Result<Paid, AcceptError> {
         let offered = Offered::parse(token)?;
         offered.is_of(&self.inner.terms)?;
         let row = match self.inner.purse.record.find(offered.id()).await? {
             Some(row) if row.is_paid() => row,
-            Some(row) => self.inner.clone().take_again(row, price_msat, bought).await?,
-            None => self.inner.clone().take(&offered, price_msat, bought).await?,
+            Some(row) => self.inner.clone().take_again(row, price_msat, bought, payee).await?,
+            None => self.inner.clone().take(&offered, price_msat, bought, payee).await?,
         };
         // What has bought one thing buys no other.
         if row.bought != bought {
@@ -157,70 +169,6 @@ impl Till {
         }
         Ok(Paid { payment_hash: Sha256::digest(*row.preimage).into(), preimage: row.preimage, at: row.at })
     }
-
-    /// The wallet's ecash that is not spent, by mint, and what is held and not redeemed yet, both in sat.
-    ///
-    /// # Errors
-    /// [`Unavailable::Store`]
-    pub async fn balance(&self) -> Result<Vec<Balance>, Unavailable> {
-        let mut all = Vec::new();
-        for mint in &self.inner.mints {
-            let state = Some(vec![cdk::nuts::State::Unspent]);
-            let unit = Some(cdk::nuts::CurrencyUnit::Sat);
-            let found = self.inner.purse.wallet.get_balance(Some(mint.url.clone()), unit, state).await;
-            let wallet_sat = found.map_err(|error| Unavailable::Store(error.to_string()))?;
-            let held_sat = self.inner.purse.record.held(mint.url.to_string()).await?;
-            let melted = self.inner.purse.record.melted(mint.url.to_string()).await?;
-            all.push(Balance {
-                mint: mint.url.to_string(),
-                wallet_sat,
-                held_sat,
-                redeemed_sat: melted.paid_sat,
-                redemption_fees_sat: melted.fees_sat,
-            });
-        }
-        Ok(all)
-    }
-
-    /// Pays the wallet's ecash out over Lightning, mint by mint, after finding out what came of the last time. To be called
-    /// again and again; it may be dropped, and the process may die, at any point.
-    pub async fn redeem(&self, terms: &MeltTerms, invoices: &dyn Invoices) -> Vec<Redeemed> {
-        let _one_at_a_time = self.inner.melting.lock().await;
-        let mut all = Vec::new();
-        for mint in &self.inner.mints {
-            let mut done = Redeemed { mint: mint.url.to_string(), paid_sat: 0, fees_sat: 0, error: None };
-            for _ in 0..MELTS_AT_MOST {
-                match self.inner.purse.melt(mint, terms, invoices).await {
-                    Ok(Some(melted)) => {
-                        done.paid_sat += melted.paid_sat;
-                        done.fees_sat += melted.fees_sat;
-                    }
-                    Ok(None) => break,
-                    Err(error) => {
-                        done.error = Some(error);
-                        break;
-                    }
-                }
-            }
-            all.push(done);
-        }
-        all
-    }
-}
-
-/// What there is of one mint's ecash.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Balance {
-    /// The mint.
-    pub mint: String,
-    /// In the wallet, in sat.
-    pub wallet_sat: u64,
-    /// Paid, locked to us and not redeemed yet, in sat after the mint's fee.
-    pub held_sat: u64,
-    /// Paid out over Lightning so far, in sat.
-    pub redeemed_sat: u64,
-    /// What paying it out has cost so far, in sat.
-    pub redemption_fees_sat: u64,
 }
 
 impl Inner {
@@ -234,6 +182,7 @@ impl Inner {
         offered: &Offered,
         price_msat: u64,
         bought: [u8; 32],
+        payee: &str,
     ) -> Result<Row, AcceptError> {
         let mint = self.mint(&offered.mint().to_string())?;
         let keysets = mint.keysets_with(|known| !offered.names_other_keysets(known.infos())).await?;
@@ -250,6 +199,7 @@ impl Inner {
             at: now,
             mint: mint.url.to_string(),
             bought,
+            payee: payee.to_owned(),
             net_sat: checked.net_sat,
             preimage,
             proofs: Some(Zeroizing::new(proofs)),
@@ -265,7 +215,7 @@ impl Inner {
             }
             Put::Known(known) if known.is_paid() => Ok(*known),
             Put::New => self.swap_once(row).await,
-            Put::Known(known) => self.take_again(*known, price_msat, bought).await,
+            Put::Known(known) => self.take_again(*known, price_msat, bought, payee).await,
             Put::Taken { paid: true } => Err(Refusal::Spent.into()),
             Put::Taken { paid: false } => Err(Refusal::Pending.into()),
         }
@@ -273,12 +223,18 @@ impl Inner {
 
     /// Has a token swapped that was offered before and whose outcome is not known. As nothing was granted for it, it may buy
     /// something else now.
-    async fn take_again(self: Arc<Self>, row: Row, price_msat: u64, bought: [u8; 32]) -> Outcome {
+    async fn take_again(
+        self: Arc<Self>,
+        row: Row,
+        price_msat: u64,
+        bought: [u8; 32],
+        payee: &str,
+    ) -> Outcome {
         if row.net_sat < sat_of_msat(price_msat) {
             return Err(Refusal::Amount.into());
         }
-        if row.bought != bought {
-            self.purse.record.rebind(row.id, bought).await?;
+        if row.bought != bought || row.payee != payee {
+            self.purse.record.rebind(row.id, bought, payee.to_owned()).await?;
         }
         self.swap_once(row).await
     }
@@ -402,6 +358,16 @@ async fn redeem(inner: &Inner, mint: &Mint, row: &Row) -> Result<(), Unavailable
         ),
     }
     Ok(())
+}
+
+/// Forgets what is older than this, for ever.
+async fn forget(inner: Arc<Inner>, keep_s: u64) {
+    loop {
+        let before = unix_now().saturating_sub(keep_s);
+        // A failure was reported by the record's writer; the next round tries again.
+        while let Ok(FORGET_AT_MOST) = inner.purse.record.forget(before, FORGET_AT_MOST).await {}
+        sleep(ROUND).await;
+    }
 }
 
 async fn open_wallet(path: &std::path::Path) -> Result<Wallet, OpenError> {

@@ -336,10 +336,13 @@ impl Seen {
 /// What l402d is to be asked.
 fn question(waiting: &Waiting, sale: &Sale<'_>) -> Question {
     match waiting {
-        Waiting::Ecash(token) => {
-            let (path, terms) = (sale.path.to_vec(), sale.bought());
-            Question::Ecash { amount_msat: sale.price.0, path, terms, token: token.clone() }
-        }
+        Waiting::Ecash(token) => Question::Ecash {
+            backend: sale.backend.to_owned(),
+            amount_msat: sale.price.0,
+            path: sale.path.to_vec(),
+            terms: sale.bought(),
+            token: token.clone(),
+        },
         Waiting::Redeem(token) | Waiting::Draw(token) => Question::Redeem {
             backend: sale.backend.to_owned(),
             payment_hash: token.identifier.payment_hash,

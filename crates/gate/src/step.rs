@@ -103,6 +103,8 @@ pub enum Question {
     },
     /// Is this ecash a payment?
     Ecash {
+        /// Who is to get its worth, unless another payee is listed for the path.
+        backend: String,
         /// The price, in msat, unless another is listed for the path.
         amount_msat: u64,
         /// The client's path.

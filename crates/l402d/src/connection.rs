@@ -208,8 +208,8 @@ impl Connection {
                     let wanted = Wanted { amount_msat, description };
                     self.start(id, Question::Invoice { backend, path, wanted, rate }).await?;
                 }
-                ToAgent::Ecash { id, amount_msat, path, terms, token } => {
-                    self.start(id, Question::Ecash { amount_msat, path, terms, token }).await?;
+                ToAgent::Ecash { id, backend, amount_msat, path, terms, token } => {
+                    self.start(id, Question::Ecash { backend, amount_msat, path, terms, token }).await?;
                 }
                 ToAgent::Examine { id, number } => self.start(id, Question::Examine { number }).await?,
                 ToAgent::Redeem { id, request, backend, payment_hash, proof, limit } => {

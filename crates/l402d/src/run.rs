@@ -180,6 +180,7 @@ async fn serve(config: AgentConfig, tied: Tied) -> Result<(), Failed> {
         Some(settings) => Some(till::open(settings, &config.state_dir).await?),
         None => None,
     };
+    let payout = config.ecash.as_ref().and_then(till::payout);
     let stopped = stopped()?;
     let (ring, told) = watch::channel(keys::to_frames(&keys));
     let reloads = reload::on_signal(origin, log, ring)?;
@@ -222,6 +223,12 @@ async fn serve(config: AgentConfig, tied: Tied) -> Result<(), Failed> {
             None => pending().await,
         }
     };
+    let paid_out = async {
+        if let Some(payout) = payout {
+            engine.clone().pay_out(payout).await;
+        }
+        pending::<()>().await;
+    };
     let kept = async {
         match place {
             Some(place) => place.keep().await,
@@ -231,6 +238,7 @@ async fn serve(config: AgentConfig, tied: Tied) -> Result<(), Failed> {
     tokio::select! {
         () = &mut server => {}
         () = kept => {}
+        () = paid_out => {}
         reason = stopped => tracing::info!(reason, "stopping"),
         () = cut => tracing::info!("nginx is gone or has another l402d; stopping"),
         () = reloads => {}

@@ -2,9 +2,11 @@
 
 use std::{path::Path, time::Duration};
 
-use ecash::{Lock, Options, RequestFormat, SecretKey, SeedSource, Terms, Till};
+use ecash::{Lock, MeltTerms, Options, RequestFormat, SecretKey, SeedSource, Terms, Till};
 use settings::{CASHU_P2PK_PRIVATE_KEY, CASHU_WHITELISTED_MINTS, Complaint, EcashSettings};
 use zeroize::Zeroizing;
+
+use crate::engine::Payout;
 
 /// The wallet's file in the state directory.
 const DATABASE: &str = "cashu.db";
@@ -37,7 +39,19 @@ pub fn options(settings: &EcashSettings, state_dir: &Path) -> Result<Options, Co
         require_dleq: settings.require_dleq,
         format: if settings.request_b { RequestFormat::B } else { RequestFormat::A },
     };
-    Ok(Options { database, seed, terms, key, deadline: DEADLINE })
+    Ok(Options { database, seed, terms, key, deadline: DEADLINE, keep_s: settings.token_ttl_s })
+}
+
+/// How what was taken is paid out; `None`: it stays.
+pub fn payout(settings: &EcashSettings) -> Option<Payout> {
+    let payout = settings.payout.as_ref()?;
+    let terms = MeltTerms {
+        min_balance_sat: payout.min_balance_sat,
+        fee_reserve_percent: payout.fee_reserve_percent,
+        min_fee_reserve_sat: payout.min_fee_reserve_sat,
+        max_proofs: usize::try_from(payout.max_proofs).unwrap_or(usize::MAX),
+    };
+    Some(Payout { every: Duration::from_secs(payout.interval_s), terms })
 }
 
 /// Opens it.

@@ -17,8 +17,9 @@ pub fn to_frame(question: &Question, id: u64, request: [u8; 16]) -> ToAgent {
                 window_s: rate.window_s,
             }),
         },
-        Question::Ecash { amount_msat, path, terms, token } => ToAgent::Ecash {
+        Question::Ecash { backend, amount_msat, path, terms, token } => ToAgent::Ecash {
             id,
+            backend: backend.clone(),
             amount_msat: *amount_msat,
             path: text(path),
             terms: terms.clone(),

@@ -176,11 +176,7 @@ impl ConfigFile {
         let place = Some(self.place(entry.line));
         let text = match &entry.value {
             Value::Text(text) => Zeroizing::new(text.expose().clone()),
-            Value::Number(number)
-                if matches!(setting.kind, Kind::Timeout | Kind::Group | Kind::PoolSize | Kind::Seconds) =>
-            {
-                Zeroizing::new(number.clone())
-            }
+            Value::Number(number) if setting.kind.is_number() => Zeroizing::new(number.clone()),
             other => return Err(wrong_form(setting, &name, other).at(place)),
         };
         let is_secret = match setting.kind {

@@ -1,5 +1,6 @@
 //! Ecash (Cashu): its records, and what they come to.
 use crate::pairs::Taken;
+use crate::payout::{CASHU_REDEEM_ON_LIGHTNING, CASHU_TOKEN_TTL, PayoutSettings, number};
 use crate::source::{Found, Layers};
 use crate::{Complaint, Kind, Read, Secret, Setting, files, value};
 use std::ffi::OsString;
@@ -150,6 +151,10 @@ pub struct EcashSettings {
     pub require_dleq: bool,
     /// Is the payment request written as `creqB`?
     pub request_b: bool,
+    /// How it is paid out over Lightning; `None`: it stays in the wallet.
+    pub payout: Option<PayoutSettings>,
+    /// How long the record of a token that is spent at its mint is kept, in seconds; 0: for ever.
+    pub token_ttl_s: u64,
 }
 
 /// What the layers say; `None`: no ecash is taken.
@@ -175,6 +180,8 @@ pub(crate) fn of_layers(
             format!("{} with {} on", CASHU_P2PK_PRIVATE_KEY.kind.expected(), CASHU_P2PK_MODE.name());
         (look.complain)(Complaint::new(CASHU_P2PK_PRIVATE_KEY.name(), "is missing", expected));
     }
+    let pays_out = look.flag(&CASHU_REDEEM_ON_LIGHTNING);
+    let payout = PayoutSettings::of(|setting| look.number(setting));
     Some(EcashSettings {
         mints: mints.unwrap_or_default(),
         database: look.take(&CASHU_DB_PATH, |text| {
@@ -184,6 +191,8 @@ pub(crate) fn of_layers(
         p2pk_key: key.filter(|_| locked),
         require_dleq: look.flag(&CASHU_REQUIRE_DLEQ),
         request_b: look.take(&CASHU_REQUEST_FORMAT, value::request_format).unwrap_or(false),
+        payout: pays_out.then_some(payout),
+        token_ttl_s: look.number(&CASHU_TOKEN_TTL).unwrap_or(0),
     })
 }
 
@@ -204,6 +213,10 @@ impl Look<'_, '_> {
 
     fn flag(&mut self, setting: &Setting) -> bool {
         self.take(setting, |text| value::flag(text.as_bytes())).unwrap_or(false)
+    }
+
+    fn number(&mut self, setting: &Setting) -> Option<u64> {
+        self.take(setting, |text| number(setting, text.as_bytes()))
     }
 
     fn mnemonic(&mut self, read_private: Read<'_>) -> Option<Secret<String>> {
@@ -253,6 +266,10 @@ impl EcashSettings {
         }
         pair(&CASHU_REQUIRE_DLEQ, if self.require_dleq { b"on" } else { b"off" });
         pair(&CASHU_REQUEST_FORMAT, if self.request_b { b"creqB" } else { b"creqA" });
+        pair(&CASHU_TOKEN_TTL, self.token_ttl_s.to_string().as_bytes());
+        if let Some(payout) = &self.payout {
+            payout.write(pair);
+        }
     }
 
     /// Reads what [`EcashSettings::write`] wrote. There are mints if and only if ecash is taken.
@@ -270,6 +287,8 @@ impl EcashSettings {
             require_dleq: taken.required(CASHU_REQUIRE_DLEQ.key, value::flag)?,
             request_b: taken
                 .required(CASHU_REQUEST_FORMAT.key, |value| value::request_format(&text(value)?))?,
+            token_ttl_s: taken.required(CASHU_TOKEN_TTL.key, |value| number(&CASHU_TOKEN_TTL, value))?,
+            payout: PayoutSettings::read(taken),
         })
     }
 }

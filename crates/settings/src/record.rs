@@ -141,6 +141,14 @@ pub enum Kind {
     PoolSize,
     /// A number of seconds.
     Seconds,
+    /// A number of seconds between two times.
+    Interval,
+    /// An amount in satoshi.
+    Sat,
+    /// A share in percent.
+    Percent,
+    /// A number of proofs.
+    Proofs,
     /// Mints.
     Mints,
     /// How an ecash payment request is written.
@@ -213,6 +221,10 @@ impl Kind {
             }
             Self::PoolSize => "a whole number from 1 to 256",
             Self::Seconds => "a whole number of seconds, at most 3153600000; 0 means for ever",
+            Self::Interval => "a whole number of seconds from 1 to 31536000",
+            Self::Sat => "an amount in satoshi, a whole number from 0 to 2100000000000000",
+            Self::Percent => "a whole number from 0 to 50",
+            Self::Proofs => "a whole number from 0 to 1000; 0 means all",
             Self::Mints => {
                 "addresses of 1 to 16 mints with commas between them, such as https://mint.example.com"
             }
@@ -239,6 +251,21 @@ impl Kind {
                 | Self::Rune
                 | Self::ClnCertificateFile
                 | Self::MnemonicFile
+        )
+    }
+
+    /// Whether `l402d.toml` may give it as a number.
+    pub(crate) const fn is_number(self) -> bool {
+        matches!(
+            self,
+            Self::Timeout
+                | Self::Group
+                | Self::PoolSize
+                | Self::Seconds
+                | Self::Interval
+                | Self::Sat
+                | Self::Percent
+                | Self::Proofs
         )
     }
 

@@ -3,7 +3,7 @@
 
 use settings::{
     Access, Account, AgentConfig, BackendConfig, BackendSettings, ConfigFile, EcashSettings, Entry, Flags,
-    LndSettings, Peer, SETTINGS, Secret, Value, check_private_mode,
+    LndSettings, PayoutSettings, Peer, SETTINGS, Secret, Value, check_private_mode,
 };
 use std::io::{self, ErrorKind};
 use std::path::Path;
@@ -118,6 +118,13 @@ fn every_key_is_understood() {
             ("cashu_request_format", Value::text("creqB")),
             ("cashu_db_path", Value::text("/srv/cashu.db")),
             ("cashu_wallet_mnemonic_file", Value::text("words")),
+            ("cashu_token_ttl", Value::Number("61".into())),
+            ("cashu_redeem_on_lightning", Value::text("on")),
+            ("cashu_redemption_interval", Value::Number("62".into())),
+            ("cashu_melt_min_balance", Value::Number("63".into())),
+            ("cashu_melt_fee_reserve_percent", Value::Number("5".into())),
+            ("cashu_melt_min_fee_reserve", Value::Number("64".into())),
+            ("cashu_max_proofs_per_melt", Value::text("65")),
             ("log_file", Value::text("/var/log/l402d.log")),
             ("log_filter", Value::text("debug")),
         ];
@@ -145,6 +152,14 @@ fn every_key_is_understood() {
         p2pk_key: Some(Secret::new("1f".repeat(32))),
         require_dleq: true,
         request_b: true,
+        payout: Some(PayoutSettings {
+            interval_s: 62,
+            min_balance_sat: 63,
+            fee_reserve_percent: 5,
+            min_fee_reserve_sat: 64,
+            max_proofs: 65,
+        }),
+        token_ttl_s: 61,
     };
     assert_eq!(locked.ecash, Some(ecash));
     let shown = format!("{locked:?}");

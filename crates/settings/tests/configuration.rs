@@ -4,9 +4,9 @@
 use proptest::prelude::*;
 use settings::{
     Access, AgentConfig, BackendConfig, BackendSettings, Bolt12Settings, ClnSettings, Complaint,
-    EcashSettings, EclairSettings, Flags, LndSettings, LnurlSettings, RedisSettings, RootKeys, Secret,
-    backend_exists, check_private_mode, default_backend, lnurl_backend, named_backend, realm_has_reuse,
-    root_keys, set_but_not_read,
+    EcashSettings, EclairSettings, Flags, LndSettings, LnurlSettings, PayoutSettings, RedisSettings,
+    RootKeys, Secret, backend_exists, check_private_mode, default_backend, lnurl_backend, named_backend,
+    realm_has_reuse, root_keys, set_but_not_read,
 };
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -435,13 +435,9 @@ fn rules_between_settings() {
         text.starts_with("l402 is on and there is no backend to be paid through; expected LN_CLIENT_TYPE")
     );
 
-    let pairs =
-        [("L402_SERVICE_NAME", "a shop"), ("LNURL_ADDRESS", ""), ("CASHU_REDEEM_ON_LIGHTNING", "true")];
+    let pairs = [("L402_SERVICE_NAME", "a shop"), ("LNURL_ADDRESS", ""), ("L402_SERVICE_OPERATOR", "us")];
     let env = env(&pairs);
-    assert_eq!(
-        set_but_not_read(&env).collect::<Vec<_>>(),
-        ["CASHU_REDEEM_ON_LIGHTNING", "L402_SERVICE_NAME"]
-    );
+    assert_eq!(set_but_not_read(&env).collect::<Vec<_>>(), ["L402_SERVICE_NAME", "L402_SERVICE_OPERATOR"]);
     assert_eq!(settings::find_directive("l402_realm").unwrap().key, "l402_realm");
     assert!(settings::find_directive("l402_metrics").is_none());
 }
@@ -572,6 +568,20 @@ fn redis() -> impl Strategy<Value = RedisSettings> {
     )
 }
 
+fn payout() -> impl Strategy<Value = PayoutSettings> {
+    (1u64..1000, 0u64..1000, 0u64..=50, 0u64..1000, 0u64..=1000).prop_map(
+        |(interval_s, min_balance_sat, fee_reserve_percent, min_fee_reserve_sat, max_proofs)| {
+            PayoutSettings {
+                interval_s,
+                min_balance_sat,
+                fee_reserve_percent,
+                min_fee_reserve_sat,
+                max_proofs,
+            }
+        },
+    )
+}
+
 fn ecash() -> impl Strategy<Value = EcashSettings> {
     let mint = "https?://[a-z0-9]{1,20}(:[1-9][0-9]{0,3})?(/[a-zA-Z0-9]{1,9})?";
     let path = text().prop_map(|text| PathBuf::from(format!("/{text}")));
@@ -584,15 +594,23 @@ fn ecash() -> impl Strategy<Value = EcashSettings> {
         prop::option::of(key),
         any::<bool>(),
         any::<bool>(),
+        prop::option::of(payout()),
+        0u64..1000,
     )
-        .prop_map(|(mints, database, mnemonic, p2pk_key, require_dleq, request_b)| EcashSettings {
-            mints,
-            database,
-            mnemonic,
-            p2pk_key,
-            require_dleq,
-            request_b,
-        })
+        .prop_map(
+            |(mints, database, mnemonic, p2pk_key, require_dleq, request_b, payout, token_ttl_s)| {
+                EcashSettings {
+                    mints,
+                    database,
+                    mnemonic,
+                    p2pk_key,
+                    require_dleq,
+                    request_b,
+                    payout,
+                    token_ttl_s,
+                }
+            },
+        )
 }
 
 fn config() -> impl Strategy<Value = AgentConfig> {

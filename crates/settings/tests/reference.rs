@@ -67,6 +67,16 @@ fn defaults_are_what_the_pages_say() {
     assert_eq!(AGENT_TIMEOUT.timeout(AGENT_TIMEOUT.default), Ok(settings::DEFAULT_AGENT_TIMEOUT_MS));
     assert_eq!(BACKEND_TIMEOUT.timeout(BACKEND_TIMEOUT.default), Ok(settings::DEFAULT_BACKEND_TIMEOUT_MS));
     assert_eq!(STATE_DIR.state_dir(STATE_DIR.default.as_bytes()), Ok(settings::DEFAULT_STATE_DIR));
+    let payout = [
+        (&settings::CASHU_REDEMPTION_INTERVAL, settings::DEFAULT_REDEMPTION_INTERVAL_S),
+        (&settings::CASHU_MELT_MIN_BALANCE, settings::DEFAULT_MELT_MIN_BALANCE_SAT),
+        (&settings::CASHU_MELT_FEE_RESERVE_PERCENT, settings::DEFAULT_MELT_FEE_RESERVE_PERCENT),
+        (&settings::CASHU_MELT_MIN_FEE_RESERVE, settings::DEFAULT_MELT_MIN_FEE_RESERVE_SAT),
+        (&settings::CASHU_MAX_PROOFS_PER_MELT, settings::DEFAULT_MAX_PROOFS_PER_MELT),
+    ];
+    for (setting, default) in payout {
+        assert_eq!(setting.default, default.to_string(), "{}", setting.key);
+    }
     for setting in SETTINGS.iter().filter(|setting| setting.kind == settings::Kind::Flag) {
         assert_eq!(setting.flag(setting.default), Ok(false), "{}", setting.key);
     }

@@ -225,13 +225,14 @@ async def invoice(ask):
 
 
 async def paid_out(ask):
-    """What the mint says it has paid by its own books: how many invoices, over how much, and the fees, in sat."""
+    """What the mint says it has paid by its own books: which invoices, how many, over how much, and the fees, in sat."""
     database = sqlite3.connect(os.path.join(mints[ask["mint"]].home, "db", "mint.sqlite3"), timeout=10)
     rows = database.execute(
         "SELECT count(*), coalesce(sum(amount), 0), coalesce(sum(fee_paid), 0) FROM melt_quotes WHERE state = 'PAID'"
     ).fetchone()
+    invoices = [row[0] for row in database.execute("SELECT request FROM melt_quotes WHERE state = 'PAID'")]
     database.close()
-    return {"count": rows[0], "amount": rows[1], "fees": rows[2]}
+    return {"count": rows[0], "amount": rows[1], "fees": rows[2], "invoices": invoices}
 
 
 async def control(ask):

@@ -56,6 +56,17 @@ pub fn mistakes(stage: &Stage) {
         &with_mint().env("CASHU_WALLET_MNEMONIC", "abandon abandon"),
         &["CASHU_WALLET_MNEMONIC", "12, 15"],
     );
+    for (name, wrong, expected) in [
+        ("CASHU_REDEEM_ON_LIGHTNING", "maybe", "on or off"),
+        ("CASHU_REDEMPTION_INTERVAL_SECS", "0", "seconds from 1"),
+        ("CASHU_MELT_MIN_BALANCE_SATS", "-1", "satoshi"),
+        ("CASHU_MELT_FEE_RESERVE_PERCENT", "51", "from 0 to 50"),
+        ("CASHU_MELT_MIN_FEE_RESERVE_SATS", "few", "satoshi"),
+        ("CASHU_MAX_PROOFS_PER_MELT", "1001", "0 means all"),
+        ("L402_CASHU_TOKEN_TTL_SECONDS", "1d", "0 means for ever"),
+    ] {
+        refused(&with_mint().env(name, wrong), &[name, expected]);
+    }
     let file = stage.dir().join("mnemonic");
     fs::write(&file, WORDS).unwrap();
     fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();

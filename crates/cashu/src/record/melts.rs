@@ -8,22 +8,14 @@ use zeroize::Zeroizing;
 
 use super::Outputs;
 
-/// At most one melt of a mint is open. So nothing else spends the wallet's ecash of that mint until its outcome is known.
-pub(super) const SCHEMA: &str = "
-    CREATE TABLE IF NOT EXISTS l402_melt (
-        quote TEXT PRIMARY KEY, mint TEXT NOT NULL, open INTEGER NOT NULL, at INTEGER NOT NULL, expiry INTEGER NOT NULL,
-        tries INTEGER NOT NULL, amount INTEGER NOT NULL, spent INTEGER NOT NULL, overpaid INTEGER NOT NULL,
-        change INTEGER NOT NULL, proofs TEXT, keyset TEXT NOT NULL, counter INTEGER NOT NULL
-    ) WITHOUT ROWID;
-    CREATE UNIQUE INDEX IF NOT EXISTS l402_melt_open ON l402_melt (mint) WHERE open = 1;
-";
-
 /// A melt. `Debug` shows no proofs.
 #[derive(Clone)]
 pub(crate) struct Melt {
     /// The mint's id of its quote (NUT-05).
     pub(crate) quote: String,
     pub(crate) mint: String,
+    /// Whose ecash it spends; the change is theirs.
+    pub(crate) payee: String,
     /// When it was recorded, in Unix seconds.
     pub(crate) at: u64,
     /// When the quote ends, in Unix seconds.
@@ -61,7 +53,7 @@ pub(crate) struct Totals {
 }
 
 const COLUMNS: &str =
-    "quote, mint, at, expiry, tries, amount, spent, overpaid, proofs, keyset, counter, open, change";
+    "quote, mint, at, expiry, tries, amount, spent, overpaid, proofs, keyset, counter, payee, open, change";
 
 fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Melt> {
     let keyset: String = row.get(9)?;
@@ -79,21 +71,22 @@ fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Melt> {
         overpaid_sat: row.get(7)?,
         proofs: row.get::<_, Option<String>>(8)?.map(Zeroizing::new),
         outputs: Outputs { keyset, counter: row.get(10)? },
+        payee: row.get(11)?,
     })
 }
 
-/// The open melt of a mint.
-pub(super) fn open(tx: &Transaction<'_>, mint: &str) -> rusqlite::Result<Option<Melt>> {
-    tx.prepare_cached(&format!("SELECT {COLUMNS} FROM l402_melt WHERE mint = ? AND open = 1"))?
-        .query_row([mint], read)
-        .optional()
+/// The open melts of a mint.
+pub(super) fn open(tx: &Transaction<'_>, mint: &str) -> rusqlite::Result<Vec<Melt>> {
+    tx.prepare_cached(&format!("SELECT {COLUMNS} FROM l402_melt WHERE mint = ? AND open = 1 ORDER BY payee"))?
+        .query_map([mint], read)?
+        .collect()
 }
 
-/// Records a melt before its mint is asked to pay; `false`: the mint has an open one already.
+/// Records a melt before its mint is asked to pay; `false`: the payee has an open one there already.
 pub(super) fn begin(tx: &Transaction<'_>, melt: &Melt) -> rusqlite::Result<bool> {
     let added = tx
         .prepare_cached(&format!(
-            "INSERT INTO l402_melt ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, 0) ON CONFLICT DO NOTHING"
+            "INSERT INTO l402_melt ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, 0) ON CONFLICT DO NOTHING"
         ))?
         .execute(params![
             melt.quote,
@@ -107,6 +100,7 @@ pub(super) fn begin(tx: &Transaction<'_>, melt: &Melt) -> rusqlite::Result<bool>
             melt.proofs.as_deref(),
             melt.outputs.keyset.to_string(),
             melt.outputs.counter,
+            melt.payee,
         ])?;
     Ok(added == 1)
 }

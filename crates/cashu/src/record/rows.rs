@@ -38,6 +38,8 @@ pub(crate) struct Row {
     pub(crate) mint: String,
     /// What was bought with it.
     pub(crate) bought: [u8; 32],
+    /// Who is to get its worth; empty in what an earlier version recorded.
+    pub(crate) payee: String,
     /// Its worth after the mint's fee, in sat.
     pub(crate) net_sat: u64,
     pub(crate) preimage: Zeroizing<[u8; 32]>,
@@ -91,7 +93,7 @@ pub(super) fn belongs_to(connection: &mut Connection, fingerprint: &[u8]) -> rus
     Ok(known.is_none_or(|known| known == fingerprint))
 }
 
-const COLUMNS: &str = "id, state, at, mint, bought, net, preimage, proofs, keyset, counter";
+const COLUMNS: &str = "id, state, at, mint, bought, net, preimage, proofs, keyset, counter, payee";
 
 fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
     let keyset: Option<String> = row.get(8)?;
@@ -112,6 +114,7 @@ fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
         preimage: Zeroizing::new(row.get(6)?),
         proofs: row.get::<_, Option<String>>(7)?.map(Zeroizing::new),
         outputs: outputs.map(|(keyset, counter)| Outputs { keyset, counter }),
+        payee: row.get(10)?,
     })
 }
 
@@ -138,7 +141,7 @@ pub(super) fn put(tx: &Transaction<'_>, new: &Row, ys: &[[u8; 33]]) -> rusqlite:
         proof.execute(params![y, new.id.0])?;
     }
     tx.prepare_cached(&format!(
-        "INSERT INTO l402_payment ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        "INSERT INTO l402_payment ({COLUMNS}, locked) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
     ))?
     .execute(params![
         new.id.0,
@@ -151,6 +154,9 @@ pub(super) fn put(tx: &Transaction<'_>, new: &Row, ys: &[[u8; 33]]) -> rusqlite:
         new.proofs.as_deref(),
         new.outputs.as_ref().map(|outputs| outputs.keyset.to_string()),
         new.outputs.as_ref().map(|outputs| outputs.counter),
+        new.payee,
+        // What is taken without its mint is locked to us.
+        new.state == State::Held,
     ])?;
     Ok(Put::New)
 }
@@ -209,9 +215,32 @@ pub(super) fn unused(tx: &Transaction<'_>, keyset: &str, count: u32) -> rusqlite
     .optional()
 }
 
-pub(super) fn rebind(tx: &Transaction<'_>, id: PaymentId, bought: [u8; 32]) -> rusqlite::Result<()> {
-    tx.execute("UPDATE l402_payment SET bought = ? WHERE id = ? AND state = 0", params![bought, id.0])?;
+pub(super) fn rebind(
+    tx: &Transaction<'_>,
+    id: PaymentId,
+    bought: [u8; 32],
+    payee: &str,
+) -> rusqlite::Result<()> {
+    tx.execute(
+        "UPDATE l402_payment SET bought = ?, payee = ? WHERE id = ? AND state = 0",
+        params![bought, payee, id.0],
+    )?;
     Ok(())
+}
+
+/// Forgets payments before this time, at most so many, and says how many. Their proofs are spent at the mint, and were not
+/// locked to us: those would be taken on sight again.
+pub(super) fn forget(tx: &Transaction<'_>, before: u64, at_most: usize) -> rusqlite::Result<usize> {
+    let mut old =
+        tx.prepare_cached("SELECT id FROM l402_payment WHERE state = ? AND locked = 0 AND at < ? LIMIT ?")?;
+    let old: Vec<[u8; 32]> = old
+        .query_map(params![State::Finished as i64, before, at_most], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    for id in &old {
+        tx.prepare_cached("DELETE FROM l402_proof WHERE payment = ?")?.execute([id])?;
+        tx.prepare_cached("DELETE FROM l402_payment WHERE id = ?")?.execute([id])?;
+    }
+    Ok(old.len())
 }
 
 pub(super) fn unfinished(
@@ -240,11 +269,13 @@ mod tests {
     /// The payment after it was offered at second 1 in this state, and finished.
     fn finished(state: State) -> Row {
         let mut connection = Connection::open_in_memory().unwrap();
-        connection.execute_batch(super::super::SCHEMA).unwrap();
+        super::super::schema::prepare(&mut connection).unwrap();
         let tx = connection.transaction().unwrap();
         let (id, preimage) = (PaymentId([1; 32]), Zeroizing::new([2; 32]));
         let (mint, bought) = ("https://mint.example.com".to_owned(), [3; 32]);
-        let row = Row { id, state, at: 1, mint, bought, net_sat: 10, preimage, proofs: None, outputs: None };
+        let payee = "default".to_owned();
+        let row =
+            Row { id, state, at: 1, mint, bought, payee, net_sat: 10, preimage, proofs: None, outputs: None };
         put(&tx, &row, &[]).unwrap();
         finish(&tx, id).unwrap();
         find(&tx, id).unwrap().unwrap()
@@ -254,5 +285,33 @@ mod tests {
     fn a_payment_dates_from_when_it_was_paid() {
         assert!(finished(State::Offered).at > 1_700_000_000, "an old offer that was swapped now");
         assert_eq!(finished(State::Held).at, 1, "it was paid when it was taken");
+    }
+    #[test]
+    fn what_could_be_taken_on_sight_again_is_never_forgotten() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        super::super::schema::prepare(&mut connection).unwrap();
+        let tx = connection.transaction().unwrap();
+        let put_as = |number: u8, state| {
+            let id = PaymentId([number; 32]);
+            let (payee, mint) = ("default".to_owned(), "https://mint.example.com".to_owned());
+            let (bought, preimage) = ([3; 32], Zeroizing::new([number; 32]));
+            let (proofs, outputs) = (None, None);
+            let row = Row { id, state, at: 1, mint, bought, payee, net_sat: 10, preimage, proofs, outputs };
+            put(&tx, &row, &[[number; 33]]).unwrap();
+            id
+        };
+        let (plain, locked, held) =
+            (put_as(1, State::Offered), put_as(2, State::Held), put_as(3, State::Held));
+        let offered = put_as(4, State::Offered);
+        finish(&tx, plain).unwrap();
+        finish(&tx, locked).unwrap();
+        assert_eq!(forget(&tx, 2, 9).unwrap(), 0, "it was paid a moment ago");
+        assert_eq!(forget(&tx, u64::from(u32::MAX), 9).unwrap(), 1);
+        assert!(find(&tx, plain).unwrap().is_none());
+        for kept in [locked, held, offered] {
+            assert!(find(&tx, kept).unwrap().is_some(), "{kept:?}");
+        }
+        let proofs: i64 = tx.query_row("SELECT count(*) FROM l402_proof", [], |row| row.get(0)).unwrap();
+        assert_eq!(proofs, 3);
     }
 }

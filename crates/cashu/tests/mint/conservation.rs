@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use crate::rig::{FEES, FREE, OLD, Rig, repository};
 use crate::steps::{self, OF_A_PAYMENT, Step};
-use crate::support::{Shop, mints};
+use crate::support::{PAYEE, Shop, mints};
 
 const DEFAULT_PAYMENTS: u64 = 30;
 const FEE_PPK: [u64; 2] = [0, 100];
@@ -345,7 +345,7 @@ fn read() -> Option<Value> {
 struct Parent;
 
 impl Invoices for Parent {
-    fn invoice(&self, amount_msat: u64) -> InvoiceFuture<'_> {
+    fn invoice<'a>(&'a self, _: &'a str, amount_msat: u64) -> InvoiceFuture<'a> {
         say(&json!({"invoice": amount_msat}));
         Box::pin(async {
             let answer = read().ok_or("the parent is gone")?;
@@ -370,14 +370,14 @@ async fn the_process_that_is_killed() {
         format: RequestFormat::A,
     };
     let seed = SeedSource::Kept(database.with_extension("mnemonic"));
-    let till =
-        Till::open(Options { database, seed, terms, key, deadline: Duration::from_secs(30) }).await.unwrap();
+    let deadline = Duration::from_secs(30);
+    let till = Till::open(Options { database, seed, terms, key, deadline, keep_s: 0 }).await.unwrap();
     while let Some(ask) = read() {
         if let Some(step) = ask["kill_at"].as_str() {
             steps::kill_at(step.to_owned());
             say(&json!({}));
         } else if ask["melt"] == true {
-            let done = till.redeem(&MeltTerms::default(), &Parent).await;
+            let done = till.redeem(&MeltTerms::default(), &Parent).await.unwrap();
             let error = done.into_iter().find_map(|done| done.error).map(|error| error.to_string());
             steps::spare();
             say(&json!({"error": error}));
@@ -392,7 +392,7 @@ async fn the_process_that_is_killed() {
         } else {
             let (token, sat) = (ask["token"].as_str().unwrap(), ask["sat"].as_u64().unwrap());
             let bought = [ask["bought"].as_u64().unwrap() as u8; 32];
-            let answer = till.accept(token, sat * 1000, bought).await;
+            let answer = till.accept(token, sat * 1000, bought, PAYEE).await;
             steps::spare();
             say(&match answer {
                 Ok(paid) => json!({"paid": format!("{:02x?}", paid.payment_hash)}),

@@ -10,6 +10,7 @@ use tokio::sync::RwLock;
 use crate::rig::{self, Rig};
 
 pub const BOUGHT: [u8; 32] = [7; 32];
+pub const PAYEE: &str = "default";
 
 static MISSING: OnceLock<Option<String>> = OnceLock::new();
 /// Whoever stops a mint has the mints for itself.
@@ -75,6 +76,7 @@ impl Shop {
             terms: self.terms.clone(),
             key: self.key.clone(),
             deadline: self.deadline,
+            keep_s: 0,
         }
     }
 
@@ -90,5 +92,5 @@ pub async fn total(till: &Till) -> u64 {
 
 /// Pays `sat` with a token.
 pub async fn pay(till: &Till, token: &str, sat: u64) -> Result<Paid, AcceptError> {
-    till.accept(token, sat * 1000, BOUGHT).await
+    till.accept(token, sat * 1000, BOUGHT, PAYEE).await
 }

@@ -4,7 +4,7 @@ use ecash::{AcceptError, OpenError, Refusal, SeedSource, Till};
 use serde_json::json;
 
 use crate::rig::{FEES, FREE};
-use crate::support::{BOUGHT, MINTS, Shop, mints, pay, total};
+use crate::support::{BOUGHT, MINTS, PAYEE, Shop, mints, pay, total};
 
 fn refused(why: Refusal) -> Result<ecash::Paid, AcceptError> {
     Err(AcceptError::Refused(why))
@@ -34,7 +34,7 @@ async fn a_token_is_one_payment_however_it_is_written() {
     let till = shop.open().await;
     assert_eq!(pay(&till, &token, 5).await.unwrap(), paid);
     assert_eq!(
-        till.accept(&token, 5000, [8; 32]).await,
+        till.accept(&token, 5000, [8; 32], PAYEE).await,
         refused(Refusal::Spent),
         "it has bought something else"
     );

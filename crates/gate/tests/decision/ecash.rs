@@ -25,7 +25,8 @@ fn paid_at(paid_at: u64) -> Answer {
 
 fn terms(step: Step) -> String {
     match asked(step) {
-        Question::Ecash { amount_msat: 10_000, path, terms, token } => {
+        Question::Ecash { backend, amount_msat: 10_000, path, terms, token } => {
+            assert_eq!(backend, policy().backend);
             assert!(path.starts_with(b"/"));
             assert_eq!(token.expose(), TOKEN);
             terms

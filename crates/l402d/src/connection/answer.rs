@@ -16,7 +16,7 @@ use crate::engine::{Draw, Engine, Failure, Ready, Redeemed, Redemption, Taken, W
 pub(super) enum Question {
     Invoice { backend: String, path: String, wanted: Wanted, rate: Option<Rate> },
     Redeem(Redemption),
-    Ecash { amount_msat: u64, path: String, terms: String, token: SecretText },
+    Ecash { backend: String, amount_msat: u64, path: String, terms: String, token: SecretText },
     Examine { number: u32 },
 }
 
@@ -85,9 +85,10 @@ impl Question {
                 let ready = engine.invoice_to(&quote, &backend, wanted).await?;
                 Ok(invoice(id, ready, quote.amount_msat, engine.ecash_request(quote.amount_msat)))
             }
-            Self::Ecash { amount_msat, path, terms, token } => {
+            Self::Ecash { backend, amount_msat, path, terms, token } => {
                 let amount_msat = engine.ecash_price(&path, amount_msat).await;
-                Ok(match engine.take_ecash(token.expose(), amount_msat, &terms).await? {
+                let payee = engine.ecash_payee(&path, backend).await;
+                Ok(match engine.take_ecash(token.expose(), amount_msat, &terms, &payee).await? {
                     Taken::Paid { payment_hash, preimage, nonce, paid_at } => {
                         let preimage = Secret32::new(*preimage);
                         FromAgent::Paid { id, payment_hash, preimage, nonce, paid_at }

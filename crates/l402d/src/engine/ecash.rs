@@ -40,12 +40,19 @@ impl Engine {
     }
 
     /// Makes a payment out of ecash. `terms` tell what is bought; the ecash buys nothing else after that.
+    /// Its worth is for the wallets that `backends` names, as for an invoice.
     ///
     /// # Errors
     /// [`Failure`]: nothing can be said now; the client may send the same ecash again.
-    pub async fn take_ecash(&self, token: &str, amount_msat: u64, terms: &str) -> Result<Taken, Failure> {
+    pub async fn take_ecash(
+        &self,
+        token: &str,
+        amount_msat: u64,
+        terms: &str,
+        backends: &str,
+    ) -> Result<Taken, Failure> {
         let Some(till) = &self.till else { return Ok(Taken::NoEcash) };
-        match till.accept(token, amount_msat, Sha256::digest(terms).into()).await {
+        match till.accept(token, amount_msat, Sha256::digest(terms).into(), backends).await {
             Ok(Paid { payment_hash, preimage, at }) => {
                 let mut nonce = [0; 28];
                 getrandom::fill(&mut nonce)

@@ -33,6 +33,8 @@ const FRESH: Duration = Duration::from_millis(500);
 const TAKEN: Duration = Duration::from_secs(INVOICE_EXPIRY_S as u64);
 /// Prices of a path that were listed before and are remembered at most.
 const EARLIER: usize = 16;
+/// Before the Lightning address of a listed payee; no backend has such a name.
+const LISTED: &str = "lnurl:";
 /// Characters of a value that are logged.
 const SHOWN: usize = 60;
 
@@ -224,6 +226,24 @@ impl Engine {
             None => amount_msat,
             Some(listing) => listing.find(path).await.map_or(amount_msat, |known| known.lowest(amount_msat)),
         }
+    }
+
+    /// Who is to get the worth of ecash that is taken at this path: who is listed, or the location's own.
+    pub async fn ecash_payee(&self, path: &str, backends: String) -> String {
+        let Some(listing) = self.listing_of(path) else { return backends };
+        let listed = listing.find(path).await.and_then(|known| known.payee);
+        listed.map_or(backends, |address| format!("{LISTED}{address}"))
+    }
+
+    /// The wallet of a payee that [`Engine::ecash_payee`] named, where it is one who was listed.
+    pub(super) fn listed_payee(&self, payee: &str) -> Option<Result<Arc<Backend>, Failure>> {
+        let address = payee.strip_prefix(LISTED)?;
+        Some(match &self.listing {
+            Some(listing) => self.payee_at(listing, "", address),
+            None => {
+                Err(Failure::internal(format!("{address} was listed in Redis, and there is none any more")))
+            }
+        })
     }
 
     fn listing_of(&self, path: &str) -> Option<&Listing> {
