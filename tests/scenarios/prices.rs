@@ -28,6 +28,7 @@ pub const ALL: &[Scenario] = &[
     Scenario::on_simulator("prices::payee", payee),
     Scenario::on_simulator("prices::without_its_redis", without_its_redis),
     Scenario::on_mint("prices::in_ecash", in_ecash),
+    Scenario::on_mint("prices::ecash_is_paid_out_to_who_is_listed", ecash_is_paid_out_to_who_is_listed),
 ];
 
 fn start(stage: &Stage) -> Redis {
@@ -265,4 +266,36 @@ fn in_ecash(stage: &Stage) {
     redis.ask(&["SET", "/paid/a", "20000"]);
     changes(&nginx, "/paid/a", PRICE_MSAT, 20_000);
     pay(&on_its_way).expect(200);
+}
+
+/// Also by the next l402d, and when nobody is listed any more.
+fn ecash_is_paid_out_to_who_is_listed(stage: &Stage) {
+    let redis = start(stage);
+    let rig = Rig::shared();
+    let sim = Sim::start(SimOptions::default()).expect("a simulator");
+    let any = SocketAddr::from(([127, 0, 0, 1], 0));
+    let address = sim.open_lnurl(any, LnurlOptions::default()).expect("a port");
+    redis.ask(&["SET", "lnurl:/paid/a", &format!("http://alice@{address}")]);
+    let site = site(stage, &redis).env("CASHU_ECASH_SUPPORT", "on");
+    let site = site.env("CASHU_WHITELISTED_MINTS", &rig.urls.join(",")).state_in(&stage.dir().join("state"));
+    let taking = site.paid("").start();
+    let (token, secrets) = rig.token_with_secrets(FREE, 300, json!({}));
+    secrets.iter().chain([&token]).for_each(|secret| stage.keep_secret(secret));
+    taking.send(&Request::get("/paid/a").header("X-Cashu", &token)).expect(200);
+    drop(taking);
+    redis.ask(&["DEL", "lnurl:/paid/a"]);
+    let site =
+        self::site(stage, &redis).env("CASHU_ECASH_SUPPORT", "on").env("CASHU_REDEEM_ON_LIGHTNING", "on");
+    let site = site.env("CASHU_WHITELISTED_MINTS", &rig.urls.join(",")).state_in(&stage.dir().join("state"));
+    let _paying = site.env("CASHU_REDEMPTION_INTERVAL_SECS", "1").paid("").start();
+    wait::until("it to be paid out", || {
+        let paid = rig.ask(&json!({"do": "paid_out", "mint": FREE}));
+        let invoices = paid["invoices"].as_array().expect("a list").iter();
+        for invoice in invoices.filter_map(serde_json::Value::as_str) {
+            assert!(stage.sim().pay(invoice).is_err(), "it is not the node's invoice");
+            // Of each once.
+            let _ = sim.pay(invoice);
+        }
+        (sim.received_msat() > 280_000).then_some(())
+    });
 }
