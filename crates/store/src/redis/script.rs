@@ -242,7 +242,11 @@ impl Call<'_> {
                     let must = self.replicas;
                     Err(Failed::Unsure(format!("{known} of its replicas know of the claim, {must} must")))
                 }
-                Err(error) => Err(error.into()),
+                // Whatever it says now, the claim was carried out.
+                Err(error) => Err(match error.into() {
+                    Failed::Lost(reason) => Failed::Lost(reason),
+                    _ => Failed::Unsure("it is not the master any more".into()),
+                }),
             },
             _ => Ok(value),
         }

@@ -213,6 +213,33 @@ async fn too_few_replicas_are_an_error_and_nothing_stays_drawn() {
     assert_eq!(insist(&store, single_use(2, 4)).await, Claimed::Granted { remaining: 0 });
 }
 
+/// The master is made a replica while a claim waits for its replicas: what was drawn is given back.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_that_a_demoted_master_made_is_given_back() {
+    let dir = TempDir::new().unwrap();
+    let watched = Watched::start(dir.path());
+    let mut servers = single(watched.master.port());
+    servers.wait_replicas = 1;
+    let store = open(servers);
+    insist(&store, single_use(1, 1)).await;
+    signal(&watched.replica, "-STOP");
+    let waiting = tokio::spawn({
+        let store = store.clone();
+        async move { store.claim(single_use(2, 2)).await }
+    });
+    watched.master.wait_for(&["EXISTS", &format!("l402:preimage:{}", hex(hash(2)))], "1");
+    watched.master.ask(&["REPLICAOF", "127.0.0.1", "1"]);
+    watched.master.ask(&["REPLICAOF", "NO", "ONE"]);
+    let told = waiting.await.unwrap().unwrap_err();
+    if matches!(told, StoreError::Unavailable(_)) {
+        while store.release(hash(2), id(2)).await.is_err() {
+            sleep(Duration::from_millis(10)).await;
+        }
+    }
+    let other = open(single(watched.master.port()));
+    assert_eq!(other.claim(single_use(2, 3)).await, GRANTED);
+}
+
 /// The master hangs, the replica takes over, the master comes back as its replica.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failover_forgets_no_claim_that_waited_for_the_replica() {
