@@ -9,7 +9,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use redis::{Cmd, Pipeline, aio::ConnectionLike};
+use redis::{Pipeline, aio::ConnectionLike};
 use tokio::{
     sync::mpsc,
     time::{Instant, sleep, timeout},
@@ -26,16 +26,19 @@ use crate::RequestId;
 pub(super) const KEEP_UNHEARD: Duration = Duration::from_secs(60);
 /// At most so many in a bunch.
 const BUNCH: usize = 512;
-/// While this passes, a bunch comes together.
-const PAUSE: Duration = Duration::from_millis(2);
+/// While this passes, a bunch comes together: where Redis writes to the disk at once, each costs it a write.
+const PAUSE: Duration = Duration::from_millis(10);
 /// A connection that takes longer is replaced.
 const ANSWER: Duration = Duration::from_secs(2);
 /// Between two tries.
 const RETRY: Duration = Duration::from_millis(50);
 
+/// A payment and the request that drew from it.
+type Draw = (Payment, RequestId);
+
 /// Where draws are told that were heard of.
 pub(super) struct Heard {
-    draws: mpsc::UnboundedSender<Cmd>,
+    draws: mpsc::UnboundedSender<Draw>,
 }
 
 impl Heard {
@@ -48,13 +51,13 @@ impl Heard {
     }
 
     /// Nobody waits for it.
-    pub(super) fn tell(&self, payment: &Payment, request: RequestId) {
+    pub(super) fn tell(&self, payment: Payment, request: RequestId) {
         // The task ends with the runtime only; then the draw is in doubt for a minute, and used.
-        let _ = self.draws.send(payment.heard(request));
+        let _ = self.draws.send((payment, request));
     }
 }
 
-async fn tell_all(pool: Arc<Pool>, mut told: mpsc::UnboundedReceiver<Cmd>) {
+async fn tell_all(pool: Arc<Pool>, mut told: mpsc::UnboundedReceiver<Draw>) {
     let mut bunch = Vec::new();
     while told.recv_many(&mut bunch, BUNCH).await > 0 {
         let until = Instant::now() + KEEP_UNHEARD;
@@ -74,20 +77,20 @@ async fn tell_all(pool: Arc<Pool>, mut told: mpsc::UnboundedReceiver<Cmd>) {
 }
 
 /// Whether Redis knows now.
-async fn tell(live: &Live, bunch: &[Cmd]) -> bool {
+async fn tell(live: &Live, bunch: &[Draw]) -> bool {
     let mut connection = live.connection.clone();
     match &mut connection {
         Connection::One(one) => {
             let mut all = Pipeline::with_capacity(bunch.len());
-            for command in bunch {
-                all.add_command(command.clone()).ignore();
+            for (payment, request) in bunch {
+                all.add_command(payment.heard(*request)).ignore();
             }
             all.exec_async(one).await.is_ok()
         }
         // Its keys are in many slots.
         Connection::Cluster(cluster) => {
-            for command in bunch {
-                if cluster.req_packed_command(command).await.is_err() {
+            for (payment, request) in bunch {
+                if cluster.req_packed_command(&payment.heard(*request)).await.is_err() {
                     return false;
                 }
             }

@@ -140,7 +140,7 @@ impl RedisStore {
             match self.draw_once(&payment, claim).await? {
                 Some(claimed) => {
                     if matches!(claimed, Claimed::Granted { .. }) && claim.units > 0 {
-                        self.heard.tell(&payment, claim.request);
+                        self.heard.tell(payment, claim.request);
                     }
                     return Ok(claimed);
                 }
