@@ -62,6 +62,11 @@ impl<'a> Client<'a> {
         fs::read_to_string(&self.file).unwrap().lines().map(str::to_owned).collect()
     }
 
+    /// Whether nothing is under way.
+    fn is_settled(&self) -> bool {
+        !self.lines().iter().any(|line| line.starts_with("swap ") || line.starts_with("sent "))
+    }
+
     /// What it can spend, in sat; nothing is under way.
     #[track_caller]
     fn money(&self) -> u64 {
@@ -190,6 +195,13 @@ pub fn killed(stage: &Stage) {
         child.kill().unwrap();
         child.wait().unwrap();
     }
+    // The mint may still be at what a killed client asked for: that stays on record until a later run.
     client.served(&nginx);
+    for _ in 0..10 {
+        if client.is_settled() {
+            break;
+        }
+        client.served(&nginx);
+    }
     assert_eq!(client.money() + taken(&nginx), 1000);
 }
