@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .ONESHELL:
-.PHONY: help demo run build test threats faults check docs fuzz memcheck conservation bench fmt clean deps install
+.PHONY: help demo run build test threats faults check docs fuzz races memcheck conservation bench fmt clean deps install
 
 # Another nginx than the installed one: its source, and where that was configured.
 NGINX_SOURCE_DIR ?= $(CURDIR)/build/nginx-src
@@ -38,6 +38,9 @@ docs: deps ## Write the reference pages anew from the setting records
 
 fuzz: deps ## Every fuzz target, SECONDS each (60)
 	@scripts/fuzz.sh $(SECONDS)
+
+races: ## What l402d's threads share on the way of a claim, in every order that they may take
+	@scripts/races.sh
 
 memcheck: build ## The scenarios with nginx and the module under AddressSanitizer
 	@scripts/memcheck.sh

@@ -7,6 +7,7 @@ step() { printf '\n== %s\n' "$1"; }
 step "rustfmt"
 cargo fmt --all --check
 cargo fmt --manifest-path fuzz/Cargo.toml --check
+cargo fmt --manifest-path races/Cargo.toml --check
 step "clippy"
 cargo clippy --release --workspace --all-targets --quiet -- -D warnings
 step "rustdoc"

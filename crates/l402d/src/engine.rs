@@ -7,6 +7,7 @@
 mod admit;
 mod backend;
 mod calls;
+mod draws;
 mod ecash;
 mod examine;
 mod failure;
@@ -21,7 +22,7 @@ mod pool;
 mod redeem;
 mod refill;
 mod settlement;
-mod undo;
+mod turns;
 
 #[cfg(test)]
 mod tests;
@@ -38,8 +39,9 @@ use store::Store;
 use tokio::{sync::watch, task::JoinSet};
 
 use backend::Backend;
-use undo::Undo;
+use draws::Draws;
 
+pub use draws::Draw;
 pub use ecash::Taken;
 pub use failure::Failure;
 pub use invoice::Ready;
@@ -47,7 +49,6 @@ pub use listing::{Listing, Opener, Quote};
 pub use payout::Payout;
 pub use pool::Wanted;
 pub use redeem::{Redeemed, Redemption};
-pub use undo::Draw;
 
 /// How long an invoice can be paid from its handing out on, in seconds, or a little longer. Ten minutes: enough to fetch a telephone and scan a code,
 /// little enough that a node and this process hold few unpaid ones.
@@ -57,7 +58,7 @@ pub const INVOICE_EXPIRY_S: u32 = 600;
 pub struct Engine {
     backends: HashMap<String, Arc<Backend>>,
     store: Arc<dyn Store>,
-    undo: Undo,
+    draws: Draws,
     closing: watch::Sender<bool>,
     tending: Mutex<JoinSet<()>>,
     till: Option<::ecash::Till>,
@@ -89,8 +90,8 @@ impl Engine {
             tending.spawn(refill::tend(backend.clone(), closed.clone()));
             backends.insert(name, backend);
         }
-        let undo = Undo::start(store.clone());
-        Arc::new(Self { backends, store, undo, closing, tending: Mutex::new(tending), till, listing })
+        let draws = Draws::start(store.clone());
+        Arc::new(Self { backends, store, draws, closing, tending: Mutex::new(tending), till, listing })
     }
 
     /// Cancels the invoices that were made ahead and that nobody got, where the wallet can, for some seconds at most.
@@ -104,12 +105,12 @@ impl Engine {
     /// Gives back what a redemption drew, if it drew, and makes sure that it never will. In the background:
     /// nobody waits for the answer.
     pub fn undo(&self, draw: Draw) {
-        self.undo.release(draw);
+        self.draws.release(draw);
     }
 
     /// Waits until everything that was to be given back is.
     pub async fn settle_undos(&self) {
-        self.undo.settled().await;
+        self.draws.settled().await;
     }
 
     fn backend(&self, name: &str) -> Result<&Arc<Backend>, Failure> {

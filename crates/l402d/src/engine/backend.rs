@@ -11,15 +11,15 @@ use store::{Settled, Store};
 use tokio::{sync::Notify, time::Instant};
 
 use super::{
-    Failure, calls::Calls, health::Health, issued::Issued, lookup::Slots, payees::Circuit, pool::Pool,
-    unix_now,
+    Failure, calls::Calls, health::Health, issued::Issued, lookup::Verdict, payees::Circuit, pool::Pool,
+    turns::Turns, unix_now,
 };
 
 pub(super) struct Backend {
     pub(super) name: String,
     pub(super) lightning: Arc<dyn Lightning>,
     pub(super) store: Arc<dyn Store>,
-    pub(super) slots: Slots,
+    pub(super) look_ups: Turns<Result<Verdict, Failure>>,
     issued: Mutex<Issued>,
     pool: Mutex<Pool>,
     /// The pool has something to do earlier than it had.
@@ -35,7 +35,7 @@ impl Backend {
             name,
             lightning,
             store,
-            slots: Slots::default(),
+            look_ups: Turns::default(),
             issued: Mutex::default(),
             pool: Mutex::new(Pool::new()),
             stirred: Notify::new(),
@@ -117,7 +117,7 @@ impl Backend {
         }
         self.store.settled_put(hash.0, settled).await?;
         self.issued().settle(hash, unix_now());
-        self.slots.wake(&hash);
+        self.look_ups.wake(&hash);
         Ok(true)
     }
 }

@@ -2,9 +2,9 @@
 
 use agent_api::Proof;
 use l402::{PaymentHash, Preimage};
-use store::{Claim, Claimed, RequestId, Settled, StoreError};
+use store::{Claim, Claimed, RequestId, Settled};
 
-use super::{Draw, Engine, Failure, lookup::Verdict, unix_now};
+use super::{Engine, Failure, draws::Undrawn, lookup::Verdict, unix_now};
 
 /// What a client presents.
 #[derive(Clone, Debug)]
@@ -105,21 +105,16 @@ impl Engine {
     }
 
     async fn draw(&self, claim: Claim) -> Result<Redeemed, Failure> {
-        if !self.undo.settled_of(&claim.payment_hash).await {
-            return Err(Failure::busy("what another request drew from this payment can't be given back yet"));
-        }
-        match self.store.claim(claim).await {
+        match self.draws.draw(claim).await {
             Ok(Claimed::Granted { remaining }) => Ok(Redeemed::Granted { remaining: Some(remaining) }),
             Ok(Claimed::UsedUp) => Ok(Redeemed::UsedUp),
             Ok(Claimed::Released) => {
                 Err(Failure::internal("a redemption was sent again after it was cancelled"))
             }
-            Err(error @ StoreError::NotCarriedOut(_)) => Err(error.into()),
-            Err(error) => {
-                // Whether it was drawn is not known for certain: give back in any case.
-                self.undo(Draw { payment_hash: claim.payment_hash, request: claim.request });
-                Err(error.into())
+            Err(Undrawn::InDoubt) => {
+                Err(Failure::busy("what another request drew from this payment can't be given back yet"))
             }
+            Err(Undrawn::Store(error)) => Err(error.into()),
         }
     }
 }

@@ -368,7 +368,7 @@ async fn memory_of_look_ups_stays_bounded() {
         let _ = setup.look_up(n, n).await;
         sleep(Duration::from_millis(10)).await;
     }
-    assert!(setup.engine.backends["default"].slots.len() <= 1024);
+    assert!(setup.engine.backends["default"].look_ups.len() <= 1024);
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,8 +1,10 @@
-//! Draws that are given back: of clients that left, and of claims whose end is not known.
+//! Draws on what was paid, and giving them back: those of clients that left, and of claims whose end is not known.
+//!
+//! Nobody is told that a payment is used up while something of it is being given back.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use store::{Hash, RequestId, Store};
+use store::{Claim, Claimed, Hash, RequestId, Store, StoreError};
 use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
@@ -16,8 +18,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// How long another draw on the same payment waits for one that is being given back.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Hands over what is to be given back to one task, which tries again where the store fails.
-pub(super) struct Undo {
+/// Draws, and hands over what is to be given back to one task, which tries again where the store fails.
+pub(super) struct Draws {
+    store: Arc<dyn Store>,
     draws: mpsc::UnboundedSender<Draw>,
     pending: watch::Sender<HashMap<Hash, usize>>,
 }
@@ -31,13 +34,36 @@ pub struct Draw {
     pub request: RequestId,
 }
 
-impl Undo {
+/// Why nothing was drawn.
+#[derive(Debug)]
+pub(super) enum Undrawn {
+    /// What another request drew is being given back, and that takes long.
+    InDoubt,
+    /// The store's. Where it may have drawn, that is being given back.
+    Store(StoreError),
+}
+
+impl Draws {
     pub(super) fn start(store: Arc<dyn Store>) -> Self {
         // Unbounded: each was a request in flight, and those are bounded.
         let (draws, waiting) = mpsc::unbounded_channel();
         let (pending, _) = watch::channel(HashMap::new());
-        tokio::spawn(work(store, waiting, pending.clone()));
-        Self { draws, pending }
+        tokio::spawn(work(store.clone(), waiting, pending.clone()));
+        Self { store, draws, pending }
+    }
+
+    /// Draws from a payment, durably.
+    pub(super) async fn draw(&self, claim: Claim) -> Result<Claimed, Undrawn> {
+        let Claim { payment_hash, request, .. } = claim;
+        if !self.settled_of(&payment_hash).await {
+            return Err(Undrawn::InDoubt);
+        }
+        let drawn = self.store.claim(claim).await;
+        if !matches!(drawn, Ok(_) | Err(StoreError::NotCarriedOut(_))) {
+            // Whether it was drawn is not known for certain: give back in any case.
+            self.release(Draw { payment_hash, request });
+        }
+        drawn.map_err(Undrawn::Store)
     }
 
     pub(super) fn release(&self, draw: Draw) {
@@ -49,7 +75,7 @@ impl Undo {
     }
 
     /// Waits until nothing of this payment is left to give back, for a while; whether that is so.
-    pub(super) async fn settled_of(&self, payment_hash: &Hash) -> bool {
+    async fn settled_of(&self, payment_hash: &Hash) -> bool {
         if !self.pending.borrow().contains_key(payment_hash) {
             return true;
         }
@@ -93,7 +119,7 @@ async fn work(
             },
         }
     }
-    releases.join_all().await;
+    while releases.join_next().await.is_some() {}
 }
 
 async fn release(store: Arc<dyn Store>, Draw { payment_hash, request }: Draw) -> Hash {
