@@ -2,6 +2,8 @@
 
 use std::{fmt, future::Future, pin::Pin, time::Duration};
 
+use l402::Preimage;
+
 use crate::{Rate, Taken};
 
 /// A future that can be sent to another thread.
@@ -56,6 +58,10 @@ pub trait Store: Send + Sync {
     fn is_shared(&self) -> bool {
         false
     }
+
+    /// Lets the other hosts know, where there are any, that a payment is settled, as its preimage shows. Soon, and nobody
+    /// waits for it; what gets lost costs one of them a question to its node.
+    fn settled_note(&self, _payment_hash: Hash, _preimage: Preimage) {}
 }
 
 /// What [`Store::claim`] is asked.

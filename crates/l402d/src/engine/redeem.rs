@@ -2,7 +2,7 @@
 
 use agent_api::Proof;
 use l402::{PaymentHash, Preimage};
-use store::{Claim, Claimed, RequestId, Settled};
+use store::{Claim, Claimed, RequestId};
 
 use super::{Engine, Failure, draws::Undrawn, lookup::Verdict, unix_now};
 
@@ -54,10 +54,13 @@ impl Engine {
         let mut proved = None;
         match proof {
             // The front end has checked this; nothing is granted on its word alone.
-            Proof::Preimage(preimage) if !Preimage::from_bytes(*preimage.expose()).matches(&payment_hash) => {
-                return Err(Failure::internal("a preimage was sent that is not of the payment hash"));
+            Proof::Preimage(preimage) => {
+                let preimage = Preimage::from_bytes(*preimage.expose());
+                if !preimage.matches(&payment_hash) {
+                    return Err(Failure::internal("a preimage was sent that is not of the payment hash"));
+                }
+                proved = Some(preimage);
             }
-            Proof::Preimage(preimage) => proved = Some(*preimage.expose()),
             Proof::LookUp => match self.verdict(&backend, payment_hash).await? {
                 Verdict::Paid => {}
                 Verdict::Unsettled { bolt11, expires_at } => {
@@ -80,28 +83,20 @@ impl Engine {
         }
     }
 
-    /// Lets other hosts know that it is settled, as the preimage shows, unless they do. Nobody waits for it.
-    fn note_settled(&self, backend: &str, payment_hash: PaymentHash, preimage: [u8; 32]) {
+    /// Lets other hosts know that it is settled, as the preimage shows, unless they do.
+    fn note_settled(&self, backend: &str, payment_hash: PaymentHash, preimage: Preimage) {
         if !self.store.is_shared() {
             return;
         }
         let Some(backend) = self.maker(backend, &payment_hash) else { return };
-        let received_msat = {
+        {
             let mut issued = backend.issued();
             if issued.is_settled(&payment_hash) {
                 return;
             }
-            let price = issued.price_msat(&payment_hash);
             issued.settle(payment_hash, unix_now());
-            price.unwrap_or(0)
-        };
-        let settled = Settled { preimage: Some(preimage), received_msat, at: unix_now() };
-        let store = self.store.clone();
-        tokio::spawn(async move {
-            if let Err(error) = store.settled_put(payment_hash.0, settled).await {
-                tracing::debug!(%payment_hash, %error, "other hosts will ask the node whether this is settled");
-            }
-        });
+        }
+        self.store.settled_note(payment_hash.0, preimage);
     }
 
     async fn draw(&self, claim: Claim) -> Result<Redeemed, Failure> {

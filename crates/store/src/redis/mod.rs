@@ -7,7 +7,7 @@
 //! connections and Redis' clock).
 //!
 //! A claim that was carried out, and whose answer its host never saw, is given back as soon as Redis can be reached; until
-//! then other hosts take the payment for neither used nor unused (`heard.rs`).
+//! then other hosts take the payment for neither used nor unused (`news.rs`).
 //!
 //! How durable a claim is lies with Redis: `appendonly yes` and `appendfsync always` make it as durable as SQLite's.
 //! A replica that becomes master knows what it was told so far; `wait_replicas` makes a claim wait until that many
@@ -15,8 +15,8 @@
 
 mod aside;
 mod health;
-mod heard;
 mod link;
+mod news;
 mod pool;
 mod prices;
 mod script;
@@ -24,6 +24,7 @@ mod servers;
 
 use std::{sync::Arc, time::Duration};
 
+use l402::Preimage;
 use tokio::time::{Instant, sleep, timeout_at};
 
 pub use servers::{Host, OpenError, Servers, Topology};
@@ -33,8 +34,8 @@ use crate::{
     Taken, rate::Rates,
 };
 use aside::Aside;
-use heard::Heard;
 use link::Failed;
+use news::News;
 use pool::Pool;
 use script::{Call, Payment};
 
@@ -77,7 +78,7 @@ pub struct RedisStore {
     rates: Rates,
     aside: Aside,
     pool: Arc<Pool>,
-    heard: Heard,
+    news: News,
     options: RedisOptions,
 }
 
@@ -89,8 +90,9 @@ impl RedisStore {
     /// [`OpenError`]: what no connection could mend.
     pub fn open(options: RedisOptions) -> Result<Self, OpenError> {
         let pool = Arc::new(Pool::start(&options.servers.dial()?, options.connections));
-        let (rates, aside, heard) = (Rates::default(), Aside::default(), Heard::start(pool.clone()));
-        Ok(Self { rates, aside, pool, heard, options })
+        let news = News::start(pool.clone(), options.keep_settled);
+        let (rates, aside) = (Rates::default(), Aside::default());
+        Ok(Self { rates, aside, pool, news, options })
     }
 
     /// Carries out a call, once, however often it is sent.
@@ -140,7 +142,7 @@ impl RedisStore {
             match self.draw_once(&payment, claim).await? {
                 Some(claimed) => {
                     if matches!(claimed, Claimed::Granted { .. }) && claim.units > 0 {
-                        self.heard.tell(payment, claim.request);
+                        self.news.heard(payment, claim.request);
                     }
                     return Ok(claimed);
                 }
@@ -205,6 +207,10 @@ impl Store for RedisStore {
 
     fn is_shared(&self) -> bool {
         true
+    }
+
+    fn settled_note(&self, payment_hash: Hash, preimage: Preimage) {
+        self.news.settled(Payment::new(payment_hash), preimage);
     }
 }
 

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `l402:preimage:<payment hash>` | how many units were drawn from the payment; for ever |
 //! | `{l402:preimage:<payment hash>}:<request id>` | what a request drew and what was left, or `released`; an hour |
-//! | `{l402:preimage:<payment hash>}:unheard` | the requests that drew and whose host may not have heard so yet (`heard.rs`); a minute |
+//! | `{l402:preimage:<payment hash>}:unheard` | the requests that drew and whose host may not have heard so yet (`news.rs`); a minute |
 //! | `l402:settled:<payment hash>` | the preimage of a settled payment, in hex |
 //! | `{l402:settled:<payment hash>}:record` | what was received (msat) and when (Unix seconds) |
 //! | `l402:note:<payment hash>` | what a wallet must know again of an invoice; 30 days |
@@ -21,8 +21,8 @@ use redis::{Cmd, ErrorKind, ServerErrorKind, Value, aio::ConnectionLike};
 use tokio::time::Instant;
 
 use super::{
-    heard::KEEP_UNHEARD,
     link::{Failed, Live},
+    news::KEEP_UNHEARD,
 };
 use crate::{Claim, Claimed, Hash, KEEP_NOTES, Rate, RequestId, Settled, StoreError, Taken};
 
@@ -47,10 +47,10 @@ if deadline > 0 then
   local now = redis.call('TIME')
   if tonumber(now[1]) * 1000 + tonumber(now[2]) / 1000 > deadline then return {'late'} end
 end
-local before = redis.call('GET', KEYS[2])
+local known = redis.call('MGET', KEYS[2], KEYS[1])
+local before, drawn = known[1], known[2]
 if before == 'released' then return {'released'} end
 if before then return {'granted', string.match(before, '%d+$')} end
-local drawn = redis.call('GET', KEYS[1])
 local used = tonumber(drawn or '0')
 if not used then
   redis.call('PERSIST', KEYS[1])
@@ -138,11 +138,16 @@ pub(super) struct Call<'s> {
     script: &'s Script,
     keys: Vec<String>,
     /// After the deadline.
-    args: Vec<Vec<u8>>,
+    args: Vec<Arg>,
     /// It must not be carried out after its deadline.
     has_deadline: bool,
     /// How many replicas must know of what it drew.
     replicas: u32,
+}
+
+enum Arg {
+    Number(u64),
+    Text(String),
 }
 
 impl Payment {
@@ -151,26 +156,26 @@ impl Payment {
     }
 
     fn drawn(&self, request: RequestId) -> [String; 3] {
-        let hex = &self.hex;
-        let request = format!("{{l402:preimage:{hex}}}:{}", text_of(request));
-        [format!("l402:preimage:{hex}"), request, format!("{{l402:preimage:{hex}}}:unheard")]
+        let hex = self.hex.as_str();
+        let about = |what: &str| ["{l402:preimage:", hex, "}:", what].concat();
+        [["l402:preimage:", hex].concat(), about(&text_of(request)), about("unheard")]
     }
 
     fn settled(&self) -> [String; 2] {
-        let hex = &self.hex;
-        [format!("l402:settled:{hex}"), format!("{{l402:settled:{hex}}}:record")]
+        let hex = self.hex.as_str();
+        [["l402:settled:", hex].concat(), ["{l402:settled:", hex, "}:record"].concat()]
     }
 
     pub(super) fn claim(&self, claim: &Claim, keep: Duration, replicas: u32) -> Call<'static> {
         let unheard = u64::try_from(KEEP_UNHEARD.as_millis()).unwrap_or(u64::MAX);
-        let args = [claim.limit.into(), claim.units.into(), keep.as_secs(), replicas.into(), unheard];
-        let mut args: Vec<_> = args.map(|number: u64| number.to_string().into_bytes()).into();
-        args.push(text_of(claim.request).into_bytes());
+        let numbers = [claim.limit.into(), claim.units.into(), keep.as_secs(), replicas.into(), unheard];
+        let request = Arg::Text(text_of(claim.request));
+        let args = numbers.into_iter().map(Arg::Number).chain([request]).collect();
         Call { script: &CLAIM, keys: self.drawn(claim.request).into(), args, has_deadline: true, replicas }
     }
 
     pub(super) fn release(&self, request: RequestId, keep: Duration) -> Call<'static> {
-        let args = [keep.as_secs().to_string(), text_of(request)].map(String::into_bytes).into();
+        let args = vec![Arg::Number(keep.as_secs()), Arg::Text(text_of(request))];
         Call { script: &RELEASE, keys: self.drawn(request).into(), args, has_deadline: false, replicas: 0 }
     }
 
@@ -183,16 +188,27 @@ impl Payment {
     }
 
     pub(super) fn settled_put(&self, settled: &Settled, keep: Option<Duration>) -> Call<'static> {
-        let keep = keep.map_or(0, |keep| keep.as_secs().max(1)).to_string();
+        let keep = Arg::Number(seconds(keep).unwrap_or(0));
         let record = format!("{} {}", settled.received_msat, settled.at);
         let preimage =
             settled.preimage.map(|bytes| Preimage::from_bytes(bytes).expose_hex()).unwrap_or_default();
-        let args = [keep, record, preimage].map(String::into_bytes).into();
+        let args = vec![keep, Arg::Text(record), Arg::Text(preimage)];
         Call { script: &SETTLED_PUT, keys: self.settled().into(), args, has_deadline: false, replicas: 0 }
     }
 
+    /// Says that it is settled, as this preimage of its shows; a plain command, which Redis may be sent again.
+    pub(super) fn settled_note(&self, preimage: &Preimage, keep: Option<Duration>) -> Cmd {
+        let [key, _] = self.settled();
+        let mut command = redis::cmd("SET");
+        command.arg(key).arg(preimage.expose_hex()).arg("NX");
+        if let Some(seconds) = seconds(keep) {
+            command.arg("EX").arg(seconds);
+        }
+        command
+    }
+
     pub(super) fn note_put(&self, note: String) -> Call<'static> {
-        let args = vec![KEEP_NOTES.as_secs().to_string().into_bytes(), note.into_bytes()];
+        let args = vec![Arg::Number(KEEP_NOTES.as_secs()), Arg::Text(note)];
         Call { script: &NOTE_PUT, keys: self.note(), args, has_deadline: false, replicas: 0 }
     }
 
@@ -218,7 +234,8 @@ impl Payment {
 /// Takes one of what may be done so often.
 pub(super) fn rate(key: &str, rate: Rate) -> Call<'static> {
     let args = [rate.each(), rate.window.max(rate.each())];
-    let args = args.map(|time| time.as_micros().to_string().into_bytes()).into();
+    let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+    let args = args.map(|time| Arg::Number(micros(time))).into();
     let keys = vec![format!("l402:rate:{key}")];
     Call { script: &RATE, keys, args, has_deadline: false, replicas: 0 }
 }
@@ -253,10 +270,15 @@ impl Call<'_> {
     }
 
     fn command(&self, verb: &str, script: &str, deadline: u64) -> Cmd {
-        let mut command = redis::cmd(verb);
-        command.arg(script).arg(self.keys.len()).arg(&self.keys).arg(deadline);
+        let texts: usize = self.keys.iter().map(String::len).sum();
+        let mut command =
+            Cmd::with_capacity(self.keys.len() + self.args.len() + 4, texts + script.len() + 256);
+        command.arg(verb).arg(script).arg(self.keys.len()).arg(&self.keys).arg(deadline);
         for arg in &self.args {
-            command.arg(arg);
+            match arg {
+                Arg::Number(number) => command.arg(number),
+                Arg::Text(text) => command.arg(text),
+            };
         }
         command
     }
@@ -276,6 +298,11 @@ async fn wait(live: &Live, replicas: u32, until: Instant) -> redis::RedisResult<
         Value::Int(known) => Ok(known),
         _ => Ok(0),
     }
+}
+
+/// How long something is kept; `None`: for ever.
+fn seconds(keep: Option<Duration>) -> Option<u64> {
+    keep.map(|keep| keep.as_secs().max(1))
 }
 
 /// A request's name in keys.
