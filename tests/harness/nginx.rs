@@ -24,9 +24,11 @@ impl<'a> Nginx<'a> {
         Self { site, child, master, ended: false }
     }
 
-    /// Stops it and starts it again, with the same configuration and state.
+    /// Stops it, unless it was ended, and starts it again, with the same configuration and state.
     pub fn restart(&mut self) {
-        self.end(Signal::QUIT);
+        if !self.ended {
+            self.end(Signal::QUIT);
+        }
         (self.child, self.master) = launch(&self.site);
         self.ended = false;
     }

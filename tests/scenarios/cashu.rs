@@ -2,6 +2,7 @@
 
 mod client;
 mod locked;
+mod operator;
 mod outages;
 mod payout;
 mod refusals;
@@ -45,6 +46,9 @@ pub const ALL: &[Scenario] = &[
     Scenario::on_mint("cashu::payout_to_two_payees", payout::two_payees),
     Scenario::on_mint("cashu::payout_through_outages", payout::outages),
     Scenario::on_mint("cashu::killed_during_a_melt", payout::killed_during_a_melt),
+    Scenario::on_mint("cashu::operator_sees_and_redeems", operator::sees_and_redeems),
+    Scenario::on_mint("cashu::operator_redeems_beside_l402d", operator::redeems_beside_l402d),
+    Scenario::on_mint("cashu::operator_restores", operator::restores),
     Scenario::on_simulator("cashu::off", settings::off),
     Scenario::on_simulator("cashu::mistakes", settings::mistakes),
 ];

@@ -107,6 +107,24 @@ pub enum OpenError {
         /// What went wrong.
         reason: String,
     },
+    /// There is none.
+    #[error("there is no ecash wallet {}: expected the state directory or CASHU_DB_PATH that l402d has", path.display())]
+    NoWallet {
+        /// The file.
+        path: PathBuf,
+    },
+    /// It can't be read.
+    #[error(
+        "the ecash wallet {} can't be read: {reason}; run this as root or as l402d's user, and start this release's l402d with \
+         it once",
+        path.display()
+    )]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What went wrong.
+        reason: String,
+    },
     /// The seed.
     #[error(transparent)]
     Seed(#[from] SeedError),

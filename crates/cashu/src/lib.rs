@@ -12,11 +12,12 @@
 //! its own, so that everything behind it (claims, tokens, use counts) is as for a Lightning payment.
 //!
 //! What the wallet holds is paid out over Lightning by [`Till::redeem`] (payout.rs, melt.rs, melting.rs): to each payee what is theirs,
-//! one melt of a mint at a time.
+//! one melt of a mint at a time. [`Balance::read`] says what there is; [`Till::restore`] gets it back from the mints (restore.rs).
 //!
 //! The cryptography, the encodings and the mint's API are `cdk`'s.
 #![forbid(unsafe_code)]
 
+mod balance;
 mod check;
 mod error;
 mod keysets;
@@ -25,13 +26,17 @@ mod melt;
 mod melting;
 mod mint;
 mod payout;
+mod private_file;
 mod record;
+mod restore;
 mod seed;
 mod swap;
 mod terms;
 mod till;
 mod token;
+mod turn;
 
+pub use balance::Balance;
 pub use cdk::mint_url::MintUrl;
 pub use cdk::nuts::{PublicKey, SecretKey};
 pub use check::{Checked, check};
@@ -39,7 +44,7 @@ pub use error::{AcceptError, OpenError, Refusal, Unavailable};
 pub use keysets::Keysets;
 pub use lock::REDEMPTION_WINDOW_S;
 pub use melt::{InvoiceFuture, Invoices, MeltError, MeltTerms, Redeemed};
-pub use payout::Balance;
+pub use restore::Restored;
 pub use seed::{SeedError, SeedSource};
 pub use terms::{Lock, RequestFormat, Terms, sat_of_msat};
 pub use till::{Options, Paid, Till};

@@ -105,7 +105,15 @@ impl Purse {
     }
 
     async fn states(&self, mint: &Mint, melt: &Melt) -> Result<Vec<ProofState>, Unavailable> {
-        let ys = ys(&proofs(melt)?)?;
+        self.states_of(mint, ys(&proofs(melt)?)?).await
+    }
+
+    /// The mint's word on each of these proofs.
+    pub(crate) async fn states_of(
+        &self,
+        mint: &Mint,
+        ys: Vec<PublicKey>,
+    ) -> Result<Vec<ProofState>, Unavailable> {
         let wanted = ys.len();
         let found = mint.call(|mint| mint.post_check_state(CheckStateRequest { ys })).await?;
         let states = found.map_err(|error| mint.unavailable(error.to_string()))?.states;
@@ -181,7 +189,7 @@ impl Purse {
     }
 
     /// Which of these outputs the mint has signed, by their place (NUT-09).
-    async fn signatures(
+    pub(crate) async fn signatures(
         &self,
         mint: &Mint,
         blank: &PreMintSecrets,

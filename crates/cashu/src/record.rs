@@ -4,6 +4,7 @@
 //! thread writes: all that waits goes into one transaction, and is answered after its commit. `BEGIN IMMEDIATE` makes
 //! any number of processes on the file correct.
 
+pub(crate) mod balances;
 mod melts;
 mod owners;
 mod rows;
@@ -14,16 +15,16 @@ use std::{collections::HashMap, path::Path, thread, time::Duration};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
-pub(crate) use melts::{Melt, Totals};
+pub(crate) use melts::Melt;
 pub(crate) use rows::{Outputs, Put, Row, State};
 
-use crate::{PaymentId, Unavailable};
+use crate::{Balance, PaymentId, Unavailable};
 
 /// Jobs that may wait for the thread, and jobs in one commit.
 const QUEUE: usize = 1024;
 
 /// How long to wait for another writer of the file.
-const BUSY: Duration = Duration::from_secs(5);
+pub(crate) const BUSY: Duration = Duration::from_secs(5);
 
 /// The record. Dropping it finishes what was asked.
 pub(crate) struct Record {
@@ -107,6 +108,11 @@ impl Record {
         self.run(move |tx| owners::own(tx, &ys, &payee)).await
     }
 
+    /// As [`Record::own`], of what came back from its mint: whose it is is not known, unless that is on record.
+    pub(crate) async fn own_if_nobodys(&self, ys: Vec<[u8; 33]>) -> Result<(), Unavailable> {
+        self.run(move |tx| owners::own_if_nobodys(tx, &ys)).await
+    }
+
     /// Whose the ecash is, by its Y values, as far as that is known.
     pub(crate) async fn owners(&self) -> Result<HashMap<[u8; 33], String>, Unavailable> {
         self.run(owners::all).await
@@ -122,9 +128,9 @@ impl Record {
         self.run(move |tx| rows::unfinished(tx, &mint, state, at_most)).await
     }
 
-    /// What is paid and not swapped yet, in sat.
-    pub(crate) async fn held(&self, mint: String) -> Result<u64, Unavailable> {
-        self.run(move |tx| rows::held(tx, &mint)).await
+    /// What there is of each mint's ecash.
+    pub(crate) async fn balances(&self) -> Result<Vec<Balance>, Unavailable> {
+        self.run(|tx| balances::read(tx)).await
     }
 
     /// The melts of a mint whose outcome is not known, one for a payee at most.
@@ -159,11 +165,6 @@ impl Record {
     /// The melt was not paid and never will be; its `count` blank outputs may be used again.
     pub(crate) async fn abandon_melt(&self, quote: String, count: u32) -> Result<(), Unavailable> {
         self.run(move |tx| melts::abandon(tx, &quote, count)).await
-    }
-
-    /// What was melted of a mint's ecash.
-    pub(crate) async fn melted(&self, mint: String) -> Result<Totals, Unavailable> {
-        self.run(move |tx| melts::totals(tx, &mint)).await
     }
 
     async fn run<T: Send + 'static>(

@@ -44,6 +44,12 @@ pub enum SeedError {
         /// What the system said.
         source: io::Error,
     },
+    /// It is not there, and a new one would be another wallet's.
+    #[error("there is no ecash mnemonic {}: put back the copy that was kept of this file, or of its words", path.display())]
+    Missing {
+        /// The file.
+        path: PathBuf,
+    },
     /// Others can read it.
     #[error("every user may read or write the ecash mnemonic's file {} (mode {mode:04o}); run chmod 600 on it", path.display())]
     TooOpen {
@@ -58,6 +64,14 @@ pub enum SeedError {
 pub(crate) struct Seed(pub(crate) Zeroizing<[u8; 64]>);
 
 impl Seed {
+    /// Of words that are there already: none are made.
+    pub(crate) fn load_existing(source: &SeedSource) -> Result<Self, SeedError> {
+        match source {
+            SeedSource::Kept(path) if !path.exists() => Err(SeedError::Missing { path: path.into() }),
+            SeedSource::Kept(_) | SeedSource::Words(_) => Self::load(source),
+        }
+    }
+
     pub(crate) fn load(source: &SeedSource) -> Result<Self, SeedError> {
         let words = match source {
             SeedSource::Words(words) => words.clone(),

@@ -12,15 +12,16 @@ use cdk::nuts::{PublicKey, SecretKey};
 use cdk_sqlite::WalletSqliteDatabase;
 use sha2::{Digest, Sha256};
 use tokio::{
-    sync::{Mutex as AsyncMutex, Notify, watch},
+    sync::{Notify, watch},
     task::{JoinSet, spawn_blocking},
     time::{sleep, timeout},
 };
 use zeroize::Zeroizing;
 
 use crate::mint::{Mint, Wallet};
+use crate::private_file;
 use crate::record::{Put, Record, Row, State};
-use crate::seed::Seed;
+use crate::seed::{Seed, SeedError};
 use crate::swap::{Purse, Swapped};
 use crate::{
     AcceptError, Lock, Offered, OpenError, PaymentId, Refusal, SeedSource, Terms, Unavailable, check,
@@ -92,8 +93,8 @@ pub(crate) struct Inner {
     /// Tokens whose swap is under way: who comes with the same one waits for its outcome.
     swapping: Mutex<HashMap<PaymentId, watch::Receiver<Option<Outcome>>>>,
     held: Notify,
-    /// One at a time; the record sees to it over processes.
-    pub(crate) melting: AsyncMutex<()>,
+    /// The wallet's file.
+    pub(crate) database: PathBuf,
 }
 
 type Outcome = Result<Row, AcceptError>;
@@ -105,32 +106,26 @@ impl Till {
     /// # Errors
     /// [`OpenError`]: the operator's to mend.
     pub async fn open(options: Options) -> Result<Self, OpenError> {
-        let seed_source = options.seed.clone();
-        let seed = spawn_blocking(move || Seed::load(&seed_source)).await;
-        let seed = seed.map_err(|error| database(&options.database, error))??;
-        let wallet = open_wallet(&options.database).await?;
-        let (path, fingerprint) = (options.database.clone(), seed.fingerprint());
-        let record = spawn_blocking(move || Record::open(&path, &fingerprint)).await;
-        let record = record.map_err(|error| database(&options.database, error))?;
-        let record = record.map_err(|error| database(&options.database, error))?;
-        let record = record.ok_or_else(|| OpenError::OtherSeed { path: options.database.clone() })?;
-        let mut mints = Vec::new();
-        for url in &options.terms.mints {
-            let mint = Mint::new(url.clone(), wallet.clone(), options.deadline);
-            mint.recall().await;
-            mints.push(Arc::new(mint));
-        }
-        let purse = Purse { wallet, record, seed, key: options.key };
-        let (swapping, held, melting) = (Mutex::default(), Notify::new(), AsyncMutex::default());
-        let inner = Arc::new(Inner { terms: options.terms, mints, purse, swapping, held, melting });
+        let keep_s = options.keep_s;
+        let inner = Inner::open(options, Seed::load).await?;
         let mut background = JoinSet::new();
         for mint in &inner.mints {
             background.spawn(tend(inner.clone(), mint.clone()));
         }
-        if options.keep_s > 0 {
-            background.spawn(forget(inner.clone(), options.keep_s));
+        if keep_s > 0 {
+            background.spawn(forget(inner.clone(), keep_s));
         }
         Ok(Self { inner, _background: background })
+    }
+
+    /// Opens a wallet whose words are there, and nothing goes on in the background: for what is done once, also beside the
+    /// till of another process. If its database is not there, it is made.
+    ///
+    /// # Errors
+    /// [`OpenError`]: the operator's to mend.
+    pub async fn at_rest(options: Options) -> Result<Self, OpenError> {
+        let inner = Inner::open(options, Seed::load_existing).await?;
+        Ok(Self { inner, _background: JoinSet::new() })
     }
 
     /// The payment request over a price, for the header of a 402 (NUT-24).
@@ -172,6 +167,30 @@ impl Till {
 }
 
 impl Inner {
+    async fn open(
+        options: Options,
+        load: fn(&SeedSource) -> Result<Seed, SeedError>,
+    ) -> Result<Arc<Self>, OpenError> {
+        let seed_source = options.seed.clone();
+        let seed = spawn_blocking(move || load(&seed_source)).await;
+        let seed = seed.map_err(|error| database(&options.database, error))??;
+        let wallet = open_wallet(&options.database).await?;
+        let (path, fingerprint) = (options.database.clone(), seed.fingerprint());
+        let record = spawn_blocking(move || Record::open(&path, &fingerprint)).await;
+        let record = record.map_err(|error| database(&options.database, error))?;
+        let record = record.map_err(|error| database(&options.database, error))?;
+        let record = record.ok_or_else(|| OpenError::OtherSeed { path: options.database.clone() })?;
+        let mut mints = Vec::new();
+        for url in &options.terms.mints {
+            let mint = Mint::new(url.clone(), wallet.clone(), options.deadline);
+            mint.recall().await;
+            mints.push(Arc::new(mint));
+        }
+        let purse = Purse { wallet, record, seed, key: options.key };
+        let (swapping, held, database) = (Mutex::default(), Notify::new(), options.database);
+        Ok(Arc::new(Self { terms: options.terms, mints, purse, swapping, held, database }))
+    }
+
     fn mint(&self, url: &str) -> Result<&Arc<Mint>, AcceptError> {
         self.mints.iter().find(|mint| mint.url.to_string() == url).ok_or_else(|| Refusal::Mint.into())
     }
@@ -371,9 +390,8 @@ async fn forget(inner: Arc<Inner>, keep_s: u64) {
 }
 
 async fn open_wallet(path: &std::path::Path) -> Result<Wallet, OpenError> {
-    use std::os::unix::fs::OpenOptionsExt;
-    let made = std::fs::OpenOptions::new().append(true).create(true).mode(0o600).open(path);
-    made.map_err(|error| database(path, error))?;
+    let directory = path.parent().filter(|path| !path.as_os_str().is_empty()).unwrap_or_else(|| ".".as_ref());
+    private_file::open(path, directory).map_err(|error| database(path, error))?;
     let wallet =
         WalletSqliteDatabase::new(path.to_path_buf()).await.map_err(|error| database(path, error))?;
     Ok(Arc::new(wallet))

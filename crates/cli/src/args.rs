@@ -29,7 +29,10 @@ pub enum Command {
     Inspect(InspectArgs),
     /// On the host that sells: try each wallet, and say what is wrong with it (l402d doctor --help)
     #[command(disable_help_flag = true)]
-    Doctor(DoctorArgs),
+    Doctor(AgentArgs),
+    /// On the host that sells: what is in the ecash wallet, pay it out now, get it back (l402d cashu --help)
+    #[command(disable_help_flag = true)]
+    Cashu(AgentArgs),
 }
 
 /// `l402 get`.
@@ -118,10 +121,10 @@ pub struct InspectArgs {
     pub show_secrets: bool,
 }
 
-/// `l402 doctor`.
+/// `l402 doctor` and `l402 cashu`.
 #[derive(Debug, Args)]
-pub struct DoctorArgs {
-    /// What `l402d doctor` takes
+pub struct AgentArgs {
+    /// What the same command of `l402d` takes
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENTS")]
     pub args: Vec<std::ffi::OsString>,
 }

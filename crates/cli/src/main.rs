@@ -24,7 +24,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Parser;
 
-use args::{Cli, Command, GetArgs, InspectArgs};
+use args::{AgentArgs, Cli, Command, GetArgs, InspectArgs};
 use error::{Failure, Kind};
 use report::{Console, Report};
 use tokens::Tokens;
@@ -43,12 +43,16 @@ fn main() -> ExitCode {
             console.json = args.json;
             inspect(&args, &mut console)
         }
-        Command::Doctor(args) => {
-            let failure = agent_tool::become_l402d("doctor", &args.args);
-            console.error(&failure);
-            failure.kind.code()
-        }
+        Command::Doctor(args) => become_l402d("doctor", &args, &mut console),
+        Command::Cashu(args) => become_l402d("cashu", &args, &mut console),
     })
+}
+
+/// Returns only if that can't be.
+fn become_l402d(command: &str, args: &AgentArgs, console: &mut Console<'_>) -> u8 {
+    let failure = agent_tool::become_l402d(command, &args.args);
+    console.error(&failure);
+    failure.kind.code()
 }
 
 fn get(args: &GetArgs, console: &mut Console<'_>) -> u8 {

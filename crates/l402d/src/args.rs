@@ -58,6 +58,44 @@ pub enum Command {
     /// l402d's user. With --config, or where none runs and LN_CLIENT_TYPE is set, the wallets are tried from here.
     /// Exit code: 0 all is well, 1 a backend fails, 2 nothing could be examined.
     Doctor(Doctor),
+
+    /// The ecash wallet: what is in it, paying it out now, getting it back from its mints.
+    ///
+    /// Run it as root or as l402d's user, with the configuration that l402d has: --config, or the environment. Exit code: 0 it is
+    /// done, 1 something failed, 2 nothing could be done.
+    #[command(subcommand)]
+    Cashu(Cashu),
+}
+
+/// What is done with the ecash wallet.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Cashu {
+    /// What there is of each mint's ecash, by payee, what is not redeemed yet, and what was paid out.
+    ///
+    /// Only the wallet's file is read.
+    Balance(CashuArgs),
+
+    /// Pays out now what l402d would at its next round (CASHU_REDEEM_ON_LIGHTNING).
+    Redeem(CashuArgs),
+
+    /// Gets the ecash of the wallet's words back from the whitelisted mints, after the wallet's file was lost.
+    Restore(CashuArgs),
+}
+
+/// Which wallet, and how it is told.
+#[derive(Clone, Debug, clap::Args)]
+pub struct CashuArgs {
+    /// The configuration file of l402d, beneath what the environment says.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// The state directory, where the wallet is unless CASHU_DB_PATH says otherwise (default: L402_STATE_DIR, or /var/lib/l402d).
+    #[arg(long, value_name = "DIR")]
+    pub state_dir: Option<String>,
+
+    /// Print one JSON object.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// What to examine.

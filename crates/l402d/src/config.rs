@@ -44,6 +44,28 @@ pub enum StateDirError {
 /// # Errors
 /// All that is wrong with it.
 pub fn from_arguments(args: &Args) -> Result<AgentConfig, Vec<Complaint>> {
+    let (mut config, no_backend) = whatever(args)?;
+    if config.backends.is_empty() {
+        return Err(vec![no_backend]);
+    }
+    if let Some(text) = &args.group {
+        let group = settings::value::account(text);
+        let group = group.ok_or_else(|| vec![SOCKET_GROUP.invalid_as("--group", text.as_bytes())])?;
+        config.access.group = Some(group);
+    }
+    Ok(config)
+}
+
+/// The same, where it may name no backend.
+///
+/// # Errors
+/// All that is wrong with it.
+pub fn of_wallet(args: &Args) -> Result<AgentConfig, Vec<Complaint>> {
+    Ok(whatever(args)?.0)
+}
+
+/// What there is, and the complaint for who needs a backend.
+fn whatever(args: &Args) -> Result<(AgentConfig, Complaint), Vec<Complaint>> {
     let flags = Flags {
         state_dir: args.state_dir.as_deref().map(|text| ("--state-dir", text)),
         listen: args.listen.as_deref().map(|text| ("--listen", text)),
@@ -69,16 +91,7 @@ pub fn from_arguments(args: &Args) -> Result<AgentConfig, Vec<Complaint>> {
             (config, Complaint::new(path.display().to_string(), problem, expected))
         }
     };
-    let mut config = config?;
-    if config.backends.is_empty() {
-        return Err(vec![expected]);
-    }
-    if let Some(text) = &args.group {
-        let group = settings::value::account(text);
-        let group = group.ok_or_else(|| vec![SOCKET_GROUP.invalid_as("--group", text.as_bytes())])?;
-        config.access.group = Some(group);
-    }
-    Ok(config)
+    Ok((config?, expected))
 }
 
 /// Where the l402d listens that these arguments and the environment mean.

@@ -81,17 +81,30 @@ impl Engine {
         till: Option<::ecash::Till>,
         listing: Option<Listing>,
     ) -> Arc<Self> {
-        let (mut backends, mut tending) = (HashMap::new(), JoinSet::new());
-        let (closing, closed) = watch::channel(false);
-        for (name, wallet) in wallets {
-            let backend = Arc::new(Backend::new(name.clone(), wallet, store.clone()));
+        let engine = Self::at_rest(wallets, store, till, listing);
+        let mut tending = JoinSet::new();
+        for backend in engine.backends.values() {
             tokio::spawn(settlement::listen(backend.clone()));
             tokio::spawn(health::probe(backend.clone()));
-            tending.spawn(refill::tend(backend.clone(), closed.clone()));
-            backends.insert(name, backend);
+            tending.spawn(refill::tend(backend.clone(), engine.closing.subscribe()));
         }
-        let draws = Draws::start(store.clone());
-        Arc::new(Self { backends, store, draws, closing, tending: Mutex::new(tending), till, listing })
+        *engine.tending.lock().unwrap_or_else(PoisonError::into_inner) = tending;
+        engine
+    }
+
+    /// One that asks nothing of the wallets by itself. Must be called in a tokio runtime.
+    #[must_use]
+    pub fn at_rest(
+        wallets: Vec<(String, Arc<dyn Lightning>)>,
+        store: Arc<dyn Store>,
+        till: Option<::ecash::Till>,
+        listing: Option<Listing>,
+    ) -> Arc<Self> {
+        let backend =
+            |(name, wallet): (String, _)| (name.clone(), Arc::new(Backend::new(name, wallet, store.clone())));
+        let backends = wallets.into_iter().map(backend).collect();
+        let (draws, (closing, _)) = (Draws::start(store.clone()), watch::channel(false));
+        Arc::new(Self { backends, store, draws, closing, tending: Mutex::default(), till, listing })
     }
 
     /// Cancels the invoices that were made ahead and that nobody got, where the wallet can, for some seconds at most.

@@ -12,6 +12,7 @@
 
 mod accounts;
 mod args;
+mod cashu;
 mod config;
 mod connection;
 mod doctor;

@@ -22,7 +22,7 @@ use crate::{
     Args,
     accounts::{self, Peers, SocketRights},
     args::{Command, RotateKey},
-    config,
+    cashu, config,
     connection::Identity,
     doctor,
     engine::Engine,
@@ -46,6 +46,7 @@ type Failed = Box<dyn Error + Send + Sync>;
 pub fn main(args: &Args) -> ExitCode {
     let result = match &args.command {
         Some(Command::Doctor(args)) => return doctor::main(args),
+        Some(Command::Cashu(command)) => return cashu::main(command),
         Some(Command::RotateKey(which)) => rotate_key(which),
         None if args.coprocess => run_coprocess(args.generation),
         None => run_standalone(args),

@@ -1,6 +1,9 @@
 //! The till, as the configuration says.
 
-use std::{path::Path, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use ecash::{Lock, MeltTerms, Options, RequestFormat, SecretKey, SeedSource, Terms, Till};
 use settings::{CASHU_P2PK_PRIVATE_KEY, CASHU_WHITELISTED_MINTS, Complaint, EcashSettings};
@@ -28,7 +31,7 @@ pub fn options(settings: &EcashSettings, state_dir: &Path) -> Result<Options, Co
         let setting = &CASHU_P2PK_PRIVATE_KEY;
         Complaint::new(setting.name(), "is not valid", setting.kind.expected())
     })?;
-    let database = settings.database.clone().unwrap_or_else(|| state_dir.join(DATABASE));
+    let database = database(Some(settings), state_dir);
     let seed = match &settings.mnemonic {
         Some(words) => SeedSource::Words(Zeroizing::new(words.expose().clone())),
         None => SeedSource::Kept(database.with_extension("mnemonic")),
@@ -40,6 +43,12 @@ pub fn options(settings: &EcashSettings, state_dir: &Path) -> Result<Options, Co
         format: if settings.request_b { RequestFormat::B } else { RequestFormat::A },
     };
     Ok(Options { database, seed, terms, key, deadline: DEADLINE, keep_s: settings.token_ttl_s })
+}
+
+/// The wallet's file. Where the configuration knows of no ecash, it is where it is by default.
+pub fn database(settings: Option<&EcashSettings>, state_dir: &Path) -> PathBuf {
+    let named = settings.and_then(|settings| settings.database.clone());
+    named.unwrap_or_else(|| state_dir.join(DATABASE))
 }
 
 /// How what was taken is paid out; `None`: it stays.

@@ -5,8 +5,8 @@ use proptest::prelude::*;
 use settings::{
     Access, AgentConfig, BackendConfig, BackendSettings, Bolt12Settings, ClnSettings, Complaint,
     EcashSettings, EclairSettings, Flags, LndSettings, LnurlSettings, PayoutSettings, RedisSettings,
-    RootKeys, Secret, backend_exists, check_private_mode, default_backend, lnurl_backend, named_backend,
-    realm_has_reuse, root_keys, set_but_not_read,
+    RootKeys, Secret, backend_exists, check_private_mode, default_backend, lnurl_address_of, lnurl_backend,
+    named_backend, realm_has_reuse, root_keys, set_but_not_read,
 };
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -255,8 +255,17 @@ fn eclair_and_lightning_addresses() {
 
 #[test]
 fn an_address_for_one_location_is_a_backend() {
-    let names = ["alice@example.com", "alice_40example@com", "alice@example-com", "http://alice@127.0.0.1:1"]
-        .map(|address| lnurl_backend(address, &env(&[])).unwrap().name);
+    let all = ["alice@example.com", "alice_40example@com", "alice@example-com", "http://alice@127.0.0.1:1"];
+    let names = all.map(|address| lnurl_backend(address, &env(&[])).unwrap().name);
+    assert_eq!(
+        names.each_ref().map(|name| lnurl_address_of(name)),
+        all.map(|address| Some(address.to_owned()))
+    );
+    for other in
+        ["default", "lnurl-tips", "lnurl-alice_4", "lnurl-alice_4Zexample", "lnurl-alice_40example.com"]
+    {
+        assert_eq!(lnurl_address_of(other), None, "{other}");
+    }
     assert_eq!(names[0], "lnurl-alice_40example_2ecom");
     for (at, name) in names.iter().enumerate() {
         assert!(!names[..at].contains(name), "{name}");

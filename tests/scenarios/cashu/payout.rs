@@ -18,25 +18,25 @@ use crate::harness::wait;
 const LEFT_AT_MOST: u64 = 9;
 
 /// A site that pays out every second.
-fn paying_out<'a>(stage: &'a Stage, rig: &Rig) -> Site<'a> {
+pub fn paying_out<'a>(stage: &'a Stage, rig: &Rig) -> Site<'a> {
     site(stage, rig).env("CASHU_REDEEM_ON_LIGHTNING", "on").env("CASHU_REDEMPTION_INTERVAL_SECS", "1")
 }
 
 /// The invoices that a mint has paid, by its own books.
-fn paid_by(rig: &Rig, mint: usize) -> Vec<String> {
+pub fn paid_by(rig: &Rig, mint: usize) -> Vec<String> {
     let found = rig.ask(&json!({"do": "paid_out", "mint": mint}));
     let invoices = found["invoices"].as_array().expect("a list").iter();
     invoices.map(|invoice| invoice.as_str().expect("an invoice").to_owned()).collect()
 }
 
 /// One number of the wallet's database.
-fn number(nginx: &Nginx<'_>, question: &str) -> u64 {
+pub fn number(nginx: &Nginx<'_>, question: &str) -> u64 {
     let open = rusqlite::Connection::open(nginx.dir().join("state/cashu.db")).unwrap();
     open.query_row(question, [], |row| row.get::<_, i64>(0)).unwrap().try_into().unwrap()
 }
 
 /// What is in the wallet and what was paid out, in sat, with its fees, once nothing is under way.
-fn accounted(nginx: &Nginx<'_>) -> Option<u64> {
+pub fn accounted(nginx: &Nginx<'_>) -> Option<u64> {
     let open = number(nginx, "SELECT count(*) FROM l402_melt WHERE open = 1");
     let question = "SELECT (SELECT coalesce(sum(amount), 0) FROM proof WHERE state = 'UNSPENT')
                          + (SELECT coalesce(sum(spent - change), 0) FROM l402_melt WHERE open = 0)";

@@ -45,13 +45,6 @@ impl fmt::Debug for Melt {
     }
 }
 
-/// What was melted of one mint's ecash, in sat.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Totals {
-    pub(crate) paid_sat: u64,
-    pub(crate) fees_sat: u64,
-}
-
 const COLUMNS: &str =
     "quote, mint, at, expiry, tries, amount, spent, overpaid, proofs, keyset, counter, payee, open, change";
 
@@ -137,13 +130,4 @@ pub(super) fn abandon(tx: &Transaction<'_>, quote: &str, count: u32) -> rusqlite
             .execute(params![keyset, counter, count])?;
     }
     Ok(())
-}
-
-/// What was paid out of a mint's ecash, and what that cost.
-pub(super) fn totals(tx: &Transaction<'_>, mint: &str) -> rusqlite::Result<Totals> {
-    tx.prepare_cached(
-        "SELECT coalesce(sum(amount), 0), coalesce(sum(spent - amount - change), 0)
-           FROM l402_melt WHERE mint = ? AND open = 0",
-    )?
-    .query_row([mint], |row| Ok(Totals { paid_sat: row.get(0)?, fees_sat: row.get(1)? }))
 }

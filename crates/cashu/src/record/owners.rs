@@ -9,6 +9,11 @@ pub(super) fn own(tx: &Transaction<'_>, ys: &[[u8; 33]], payee: &str) -> rusqlit
     ys.iter().try_for_each(|y| one.execute(params![y, payee]).map(drop))
 }
 
+pub(super) fn own_if_nobodys(tx: &Transaction<'_>, ys: &[[u8; 33]]) -> rusqlite::Result<()> {
+    let mut one = tx.prepare_cached("INSERT OR IGNORE INTO l402_owner (y, payee) VALUES (?, '')")?;
+    ys.iter().try_for_each(|y| one.execute([y]).map(drop))
+}
+
 pub(super) fn disown(tx: &Transaction<'_>, ys: &[[u8; 33]]) -> rusqlite::Result<()> {
     let mut one = tx.prepare_cached("DELETE FROM l402_owner WHERE y = ?")?;
     ys.iter().try_for_each(|y| one.execute([y]).map(drop))

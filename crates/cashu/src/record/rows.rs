@@ -256,11 +256,6 @@ pub(super) fn unfinished(
     .collect()
 }
 
-pub(super) fn held(tx: &Transaction<'_>, mint: &str) -> rusqlite::Result<u64> {
-    tx.prepare_cached("SELECT coalesce(sum(net), 0) FROM l402_payment WHERE mint = ? AND state = 1")?
-        .query_row([mint], |row| row.get(0))
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]

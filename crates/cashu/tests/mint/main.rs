@@ -5,6 +5,7 @@ mod conservation;
 mod held;
 mod melted;
 mod outages;
+mod restored;
 #[path = "../../../../tests/harness/mint.rs"]
 mod rig;
 mod steps;

@@ -15,9 +15,9 @@ use crate::steps::{self, Step};
 use crate::support::{BOUGHT, MINTS, PAYEE, Shop, mints, pay};
 
 /// Invoices of the other mint's wallet.
-struct Other<'a> {
-    rig: &'a Rig,
-    number: usize,
+pub struct Other<'a> {
+    pub rig: &'a Rig,
+    pub number: usize,
 }
 
 impl Invoices for Other<'_> {

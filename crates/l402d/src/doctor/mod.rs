@@ -178,7 +178,7 @@ async fn examine_all(config: &AgentConfig) -> Vec<Report> {
 }
 
 /// Why a session that serves one client at a time, and whose keys are files in the state directory, is left alone.
-fn in_the_way(config: &AgentConfig) -> Option<String> {
+pub fn in_the_way(config: &AgentConfig) -> Option<String> {
     if UnixStream::connect(&config.socket).is_ok() {
         return Some("an l402d runs and has this session: leave --config away, and it is asked".to_owned());
     }

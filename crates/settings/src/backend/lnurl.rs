@@ -74,9 +74,12 @@ pub fn lnurl_backend(address: &str, env: Env<'_>) -> Result<BackendSettings, Vec
     }
 }
 
+/// What such a backend's name begins with.
+const NAME: &str = "lnurl-";
+
 /// Its name: the address, in the letters that a backend's name may have.
 pub fn lnurl_backend_name(address: &str) -> String {
-    let mut name = "lnurl-".to_owned();
+    let mut name = NAME.to_owned();
     for byte in address.bytes() {
         match byte {
             byte if byte.is_ascii_alphanumeric() || byte == b'-' => name.push(byte.into()),
@@ -85,6 +88,23 @@ pub fn lnurl_backend_name(address: &str) -> String {
         }
     }
     name
+}
+
+/// The address of such a name; `None`: it is another backend's.
+pub fn lnurl_address_of(name: &str) -> Option<String> {
+    let (mut bytes, mut address) = (name.strip_prefix(NAME)?.bytes(), Vec::new());
+    while let Some(byte) = bytes.next() {
+        address.push(match byte {
+            b'_' => {
+                let digit =
+                    |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+                digit(bytes.next()?)? << 4 | digit(bytes.next()?)?
+            }
+            byte => byte,
+        });
+    }
+    let address = String::from_utf8(address).ok()?;
+    (address.contains('@') && lnurl_backend_name(&address) == name).then_some(address)
 }
 
 /// `LNURL_ADDRESS`
