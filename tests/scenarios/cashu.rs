@@ -2,6 +2,7 @@
 
 mod client;
 mod locked;
+mod long_headers;
 mod operator;
 mod outages;
 mod payout;
@@ -26,7 +27,8 @@ pub const ALL: &[Scenario] = &[
     Scenario::on_mint("cashu::reuse", reuse),
     Scenario::on_mint("cashu::bound", bound),
     Scenario::on_mint("cashu::restarts", restarts),
-    Scenario::on_mint("cashu::long_header", long_header),
+    Scenario::on_mint("cashu::long_header", long_headers::ecash),
+    Scenario::on_mint("cashu::long_header_of_another_kind", long_headers::another),
     Scenario::on_mint("cashu::refused", refusals::refused),
     Scenario::on_mint("cashu::no_other_mint_is_contacted", refusals::no_other_mint_is_contacted),
     Scenario::on_mint("cashu::locked", locked::locked),
@@ -205,21 +207,4 @@ fn restarts(stage: &Stage) {
     crate::harness::process::signal(agent, crate::harness::process::Signal::KILL);
     nginx.agent(Some(agent));
     check(&nginx);
-}
-
-/// nginx's 8 KiB for a header are enough for some thirty proofs. What is longer is answered 400 by nginx itself, and
-/// served where there is room.
-fn long_header(stage: &Stage) {
-    let rig = Rig::shared();
-    let small = site(stage, rig).paid("").start();
-    let bought = token(stage, rig, FREE, 0, json!({"pieces": 45}));
-    assert!(bought.len() > 8 * 1024 && bought.len() < 32 * 1024, "{}", bought.len());
-    assert_eq!(pay(&small, &bought).status, 400);
-    let page = "error_page 494 =400 /too_long; location = /too_long { internal; return 400 \
-                \"raise large_client_header_buffers\"; }";
-    let told = site(stage, rig).paid("").server(page).start();
-    assert!(pay(&told, &bought).expect(400).text().contains("large_client_header_buffers"));
-    let large = site(stage, rig).http("large_client_header_buffers 4 32k;").paid("").start();
-    pay(&large, &bought).expect(200);
-    assert_refused(&pay(&large, &bought), "spent already");
 }

@@ -6,7 +6,8 @@
 //!
 //! Read in this order: `policy.rs` (what comes in), `step.rs` (what goes out and back), `machine.rs` (the steps),
 //! `judge.rs` (one credential against one sale), `memory.rs` (those verified before), `ecash.rs` (a
-//! payment in the request itself), `response.rs` (every answer that is ever given).
+//! payment in the request itself), `response.rs` (every answer that is ever given),
+//! `too_long.rs` (one to what nginx did not even read).
 #![forbid(unsafe_code)]
 
 mod ecash;
@@ -16,6 +17,7 @@ mod memory;
 mod policy;
 mod response;
 mod step;
+mod too_long;
 
 pub use l402::{PaymentHash, Preimage, TokenId, Uses};
 pub use machine::Gate;
@@ -23,3 +25,4 @@ pub use memory::Memory;
 pub use policy::{Policy, Rate, Realm, Request, rate_key};
 pub use response::{Outcome, Response};
 pub use step::{Answer, ChallengeRate, Ecash, Failure, Grant, Issued, Proof, Question, Step};
+pub use too_long::too_long;

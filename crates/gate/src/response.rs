@@ -196,7 +196,7 @@ fn failed(failure: Failure) -> Response {
 }
 
 /// `facts` are JSON members, each with a comma behind it. All texts are ours and need no escaping.
-fn answer(status: u16, error: &str, detail: &str, facts: &str, outcome: Outcome) -> Response {
+pub(crate) fn answer(status: u16, error: &str, detail: &str, facts: &str, outcome: Outcome) -> Response {
     Response {
         status,
         headers: vec![("Cache-Control", "no-store".to_owned())],

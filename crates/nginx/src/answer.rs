@@ -9,7 +9,7 @@ use crate::nginx::{self, Level};
 use crate::request::Request;
 
 /// The type of every body the gate writes.
-const JSON: &CStr = c"application/json";
+pub const JSON: &CStr = c"application/json";
 
 /// What the access handler does with the request, once it has let go of all that the request holds.
 pub enum Verdict {

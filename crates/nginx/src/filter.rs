@@ -1,5 +1,5 @@
 //! `Cache-Control: private` on what was paid for, unless the operator or the upstream says otherwise; and the token that
-//! a payment with ecash has bought.
+//! a payment with ecash has bought. Also the answer to what nginx did not even read ([`too_long`]).
 //!
 //! A header filter of its own, placed to run right after `add_header` and `expires` had their say.
 use gate::Issued;
@@ -9,6 +9,7 @@ use crate::context::{Client, State};
 use crate::guard::guard;
 use crate::nginx::{self, PerProcess};
 use crate::request::Request;
+use crate::too_long;
 
 /// The filter after ours.
 static NEXT: PerProcess<ngx_http_output_header_filter_pt> = PerProcess::new(None);
@@ -23,12 +24,20 @@ pub fn install() {
 }
 
 unsafe extern "C" fn filter(r: *mut ngx_http_request_t) -> ngx_int_t {
-    let next = guard(None, || {
-        // SAFETY: nginx hands a live request.
-        complete(&unsafe { Request::new(r) }).then(|| *NEXT.hold()).flatten()
+    // SAFETY: nginx hands a live request, which it frees in none of the calls below.
+    let request = unsafe { Request::new(r) };
+    let step = guard(None, || {
+        let ours = too_long::prepare(&request).ok()?;
+        let next = (*NEXT.hold())?;
+        complete(&request).then_some((ours, next))
     });
+    let Some((ours, next)) = step else { return nginx::ERROR };
     // SAFETY: the next filter of nginx's chain, with the request it handed to us.
-    next.map_or(nginx::ERROR, |next| unsafe { next(r) })
+    let sent = unsafe { next(r) };
+    match ours {
+        None => sent,
+        Some(response) => guard(nginx::ERROR, || too_long::send(&request, &response, sent)),
+    }
 }
 
 /// `false`: memory is out.

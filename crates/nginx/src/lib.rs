@@ -27,6 +27,7 @@ mod socket;
 mod spawn;
 mod suspension;
 mod timer;
+mod too_long;
 mod variables;
 
 use std::ffi::c_char;

@@ -2,10 +2,10 @@
 use std::ffi::CStr;
 
 use ngx::ffi::{
-    ngx_http_complex_value, ngx_http_complex_value_t, ngx_http_core_loc_conf_t, ngx_http_core_module,
-    ngx_http_err_page_t, ngx_http_finalize_request, ngx_http_request_t, ngx_http_send_response, ngx_int_t,
-    ngx_list_part_t, ngx_list_push, ngx_list_t, ngx_log_t, ngx_pool_t, ngx_str_t, ngx_table_elt_t,
-    ngx_uint_t,
+    ngx_chain_t, ngx_create_temp_buf, ngx_http_complex_value, ngx_http_complex_value_t,
+    ngx_http_core_loc_conf_t, ngx_http_core_module, ngx_http_err_page_t, ngx_http_finalize_request,
+    ngx_http_output_filter, ngx_http_request_t, ngx_http_send_response, ngx_int_t, ngx_list_part_t,
+    ngx_list_push, ngx_list_t, ngx_log_t, ngx_pool_t, ngx_str_t, ngx_table_elt_t, ngx_uint_t, off_t,
 };
 
 use crate::conf::{Complex, LocationConf, MainConf};
@@ -104,6 +104,63 @@ impl Request {
             .map(|(key, value)| unsafe { (nginx::bytes(key), nginx::bytes(value)) })
             .find(|(key, _)| names.iter().any(|name| key.eq_ignore_ascii_case(name)))
             .map(|(_, value)| value)
+    }
+
+    /// The beginning of the header line that nginx had no room for, where this is nginx's own answer to that.
+    ///
+    /// nginx calls such an answer 494 until it turns it into 400. What tells it from another 400: it alone leaves
+    /// `lingering_close` set, its last header is not complete, its buffer is full, and no error page of the operator's is under way.
+    pub fn header_without_room(&self) -> Option<&[u8]> {
+        // SAFETY: the request is alive. The line is taken only from within the buffer that its headers are read into, which lives
+        // as long as the request and is not written to while nginx answers; over HTTP/2 and later there is no such line.
+        unsafe {
+            let r = &*self.0;
+            let (start, buffer) = (r.header_name_start.cast_const(), r.header_in.as_ref()?);
+            let is_that = r.headers_out.status == 400 && r.lingering_close() == 1 && r.internal() == 0;
+            let (from, to) = (buffer.start.cast_const(), buffer.pos.cast_const());
+            if !is_that || buffer.pos != buffer.end || start < from || start >= to {
+                return None;
+            }
+            let len = usize::try_from(to.offset_from(start)).ok()?;
+            Some(std::slice::from_raw_parts(start, len))
+        }
+    }
+
+    /// Sets type and length of the body, in place of those of nginx's own page.
+    pub fn announce(&self, content_type: &'static CStr, len: usize) {
+        // SAFETY: the request is alive, and its header is not sent yet; nginx does not write to a type's text.
+        unsafe {
+            let out = &mut (*self.0).headers_out;
+            if let Some(length) = out.content_length.as_mut() {
+                length.hash = 0;
+                out.content_length = std::ptr::null_mut();
+            }
+            out.content_length_n = len as off_t;
+            out.content_type = nginx::constant(content_type);
+            out.content_type_len = content_type.to_bytes().len();
+            out.content_type_lowcase = std::ptr::null_mut();
+        }
+    }
+
+    /// Sends the announced body behind the header that nginx has just sent, and has nginx send no other.
+    pub fn send_body(&self, body: &str) -> ngx_int_t {
+        // SAFETY: the request is alive. The buffer holds as much as is copied; nginx keeps neither the chain's link nor
+        // anything else of this frame, as in `ngx_http_send_response`.
+        unsafe {
+            let r = self.0;
+            if (*r).header_only() == 1 {
+                return nginx::OK;
+            }
+            (*r).set_header_only(1);
+            let buffer = ngx_create_temp_buf(self.pool(), body.len());
+            let Some(filled) = buffer.as_mut() else { return nginx::ERROR };
+            std::ptr::copy_nonoverlapping(body.as_ptr(), filled.pos, body.len());
+            filled.last = filled.pos.add(body.len());
+            filled.set_last_buf(1);
+            filled.set_last_in_chain(1);
+            let mut chain = ngx_chain_t { buf: buffer, next: std::ptr::null_mut() };
+            ngx_http_output_filter(r, &raw mut chain)
+        }
     }
 
     /// Is a response header of this name there already?

@@ -28,6 +28,8 @@ pub struct Service {
     pub address: Address,
     /// The l402d to start; `None` where the operator runs one.
     pub coprocess: Option<Coprocess>,
+    /// Is ecash taken? An l402d that the operator runs has not said so yet.
+    pub may_take_ecash: bool,
 }
 
 /// Our own l402d.
@@ -127,7 +129,7 @@ fn prepare(main: &MainConf, prefix: &Path, warn: &dyn Fn(&str)) -> Result<Servic
             ));
         }
         let address = Address { path: agent.value.clone(), not_before: None };
-        return Ok(Service { address, coprocess: None });
+        return Ok(Service { address, coprocess: None, may_take_ecash: true });
     }
     let config = agent_config(main, prefix, &offers)?;
     let unknown: Vec<String> = offers
@@ -161,6 +163,7 @@ fn prepare(main: &MainConf, prefix: &Path, warn: &dyn Fn(&str)) -> Result<Servic
     let path = find_program().map_err(|line| vec![line])?;
     let program = Program { path, config: config.to_pairs(), generation: generation() };
     Ok(Service {
+        may_take_ecash: config.ecash.is_some(),
         address: Address { path: config.socket, not_before: Some(inode_clock()) },
         coprocess: Some(Coprocess { program, state_dir: config.state_dir }),
     })
