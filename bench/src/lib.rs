@@ -25,6 +25,7 @@ pub mod harness {
     pub mod lnc;
     pub mod lnd;
     pub mod macaroon;
+    pub mod mint;
     pub mod nginx;
     pub mod node;
     pub mod nwc;

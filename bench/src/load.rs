@@ -135,15 +135,16 @@ async fn exchange(
 
 /// The length of the answer that begins with these bytes, if its head is there.
 fn length(bytes: &[u8]) -> Option<usize> {
-    const NAME: &[u8] = b"\r\nContent-Length: ";
+    const NAME: &[u8] = b"\r\ncontent-length: ";
     let head = find(bytes, b"\r\n\r\n")? + 4;
     let from = find(&bytes[..head], NAME)? + NAME.len();
     let digits = bytes[from..].iter().take_while(|byte| byte.is_ascii_digit());
     Some(head + digits.fold(0, |number, digit| number * 10 + usize::from(digit - b'0')))
 }
 
+/// Where this text is first, in whatever case.
 fn find(bytes: &[u8], what: &[u8]) -> Option<usize> {
-    bytes.windows(what.len()).position(|window| window == what)
+    bytes.windows(what.len()).position(|window| window.eq_ignore_ascii_case(what))
 }
 
 #[cfg(test)]

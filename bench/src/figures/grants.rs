@@ -27,6 +27,16 @@ pub fn measure(stand: &Stand, report: &mut Report) {
 /// Measures it on this site with so many connections at once, and how many grants/s are to be reached.
 pub(super) fn of(nginx: &Nginx<'_>, name: &str, at_once: usize, reach: f64, report: &mut Report) {
     let mut mint = Mint::like(&nginx.get("/paid/1k").challenge());
+    of_requests(nginx, (name, at_once, reach), report, &mut || mint.requests("/paid/1k", SLICE));
+}
+
+/// The same for requests of any kind, of which there are as many as are asked for at a time, each with a payment of its own.
+pub(super) fn of_requests(
+    nginx: &Nginx<'_>,
+    (name, at_once, reach): (&str, usize, f64),
+    report: &mut Report,
+    slice: &mut dyn FnMut() -> Vec<Vec<u8>>,
+) {
     let (worker, agent) = (nginx.workers()[0], nginx.agent(None));
     let (mut theirs, mut ours, mut helper) = (Side::default(), Side::default(), Side::default());
     let (mut ratios, mut others) = (Samples::default(), 0);
@@ -35,9 +45,10 @@ pub(super) fn of(nginx: &Nginx<'_>, name: &str, at_once: usize, reach: f64, repo
         let before = usage::cpu(worker);
         let came = load::run(nginx.address(), at_once, free, Amount::Requests(SLICE));
         let base = theirs.add(came.with(200), came.elapsed, usage::cpu(worker).saturating_sub(before));
-        let paid = mint.requests("/paid/1k", SLICE);
+        let paid = slice();
+        let count = Amount::Requests(paid.len());
         let before = (usage::cpu(worker), usage::cpu(agent));
-        let came = load::run(nginx.address(), at_once, paid, Amount::Requests(SLICE));
+        let came = load::run(nginx.address(), at_once, paid, count);
         let good = came.with(200);
         let rate = ours.add(good, came.elapsed, usage::cpu(worker).saturating_sub(before.0));
         helper.add(good, came.elapsed, usage::cpu(agent).saturating_sub(before.1));

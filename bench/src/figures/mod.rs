@@ -3,7 +3,9 @@
 use crate::report::Report;
 use crate::stand::Stand;
 
+mod beside;
 mod challenges;
+mod ecash;
 mod grants;
 mod hang;
 mod lnc;
@@ -20,7 +22,7 @@ const PAIRS: usize = 9;
 pub type Figure = fn(&Stand, &mut Report);
 
 /// All, in the order of the page.
-pub const ALL: [(&str, Figure); 11] = [
+pub const ALL: [(&str, Figure); 14] = [
     ("paid", paid::measure),
     ("challenges", challenges::measure),
     ("lnd", lnd::measure),
@@ -29,6 +31,9 @@ pub const ALL: [(&str, Figure); 11] = [
     ("hangs", hang::measure_others),
     ("grants", grants::measure),
     ("redis", redis::measure),
+    ("ecash-locked", ecash::locked),
+    ("ecash-swap", ecash::swapped),
+    ("ecash-hang", ecash::hang),
     ("reload", reload::measure),
     ("memory", size::memory),
     ("bytes", size::bytes),

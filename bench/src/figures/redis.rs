@@ -4,12 +4,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use super::{PAIRS, both, grants, hang};
+use super::{PAIRS, beside::Beside, grants};
 use crate::harness::http::Request;
 use crate::harness::process::{self, Signal};
 use crate::harness::redis::Redis;
-use crate::pairs::{Samples, Side};
-use crate::report::{Report, Row};
+use crate::report::Report;
 use crate::stand::{Stand, site};
 
 /// Clients.
@@ -27,40 +26,30 @@ pub fn measure(stand: &Stand, report: &mut Report) {
     grants::of(&nginx, &name, AT_ONCE, 15_000.0, report);
 
     stage.tolerate("l402");
-    let worker = nginx.workers()[0];
     let credentials: Vec<_> = (0..AT_ONCE).map(|_| nginx.buy("/paid/1k")).collect();
-    let (mut theirs, mut ours) = (Side::default(), Side::default());
-    let (mut p99s, mut ratios) = ([Samples::default(), Samples::default()], Samples::default());
+    let mut figure = Beside::new(&nginx);
     for _ in 0..PAIRS {
-        let alone = hang::slice(nginx.address(), worker, &mut theirs);
-        process::signal(redis.pid(), Signal::STOP);
-        let over = AtomicBool::new(false);
-        let beside = thread::scope(|scope| {
-            let (over, nginx) = (&over, &nginx);
-            for credential in &credentials {
-                scope.spawn(move || {
-                    while !over.load(Ordering::Relaxed) {
-                        nginx.send(&Request::get("/paid/1k").paid(credential)).expect(503);
-                        thread::sleep(PAUSE);
-                    }
-                });
-            }
-            let beside = hang::slice(nginx.address(), worker, &mut ours);
-            over.store(true, Ordering::Relaxed);
-            beside
+        figure.pair(|slice| {
+            process::signal(redis.pid(), Signal::STOP);
+            let over = AtomicBool::new(false);
+            thread::scope(|scope| {
+                let (over, nginx) = (&over, &nginx);
+                for credential in &credentials {
+                    scope.spawn(move || {
+                        while !over.load(Ordering::Relaxed) {
+                            nginx.send(&Request::get("/paid/1k").paid(credential)).expect(503);
+                            thread::sleep(PAUSE);
+                        }
+                    });
+                }
+                slice();
+                over.store(true, Ordering::Relaxed);
+            });
+            process::signal(redis.pid(), Signal::CONT);
         });
-        process::signal(redis.pid(), Signal::CONT);
-        p99s[0].push(alone);
-        p99s[1].push(beside);
-        ratios.push(beside / alone);
     }
-    report.add(Row {
-        figure: format!(
-            "p99 of an unprotected location, Redis hangs, {AT_ONCE} clients come with single-use tokens ÷ without them"
-        ),
-        measured: format!("{:.2} ({:.0} µs ÷ {:.0} µs)", ratios.median(), p99s[1].median(), p99s[0].median()),
-        spread: ratios.spread(2),
-        cpu: both(theirs.cpu_us(), ours.cpu_us()),
-        reach: Some(("≤ 1.2".to_owned(), ratios.median() <= 1.2)),
-    });
+    let name = format!(
+        "p99 of an unprotected location, Redis hangs, {AT_ONCE} clients come with single-use tokens ÷ without them"
+    );
+    report.add(figure.row(name, true));
 }

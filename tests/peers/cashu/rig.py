@@ -164,6 +164,36 @@ async def token(ask):
     return {"token": made, "secrets": [proof.secret for proof in send]}
 
 
+async def tokens(ask):
+    """Many tokens of one proof each: mint, count, amount (a power of two), lock (NUT-11).
+
+    With requests it is, instead, the body of a swap (NUT-03) of each for one new proof.
+    """
+    size, left, made = ask["amount"], ask["count"], []
+    while left > 0:
+        count = min(left, 200)
+        left -= count
+        payer = await fund(ask["mint"], size * count)
+        largest = max(payer.active_proofs(payer.proofs), key=lambda proof: proof.amount)
+        amounts = payer.determine_output_amounts
+        payer.determine_output_amounts = lambda *args, **more: (amounts(*args, **more)[0], [size] * count)
+        try:
+            _, send = await payer.split([largest], size * count, lock_of(ask))
+        finally:
+            payer.determine_output_amounts = amounts
+        await payer.invalidate(send)
+        if ask.get("requests"):
+            secrets, rs, _ = await payer.generate_n_secrets(count)
+            outputs, _ = payer._construct_outputs([size] * count, secrets, rs, payer.keyset_id)
+            for proof, output in zip(send, outputs):
+                inputs = [{"id": proof.id, "amount": size, "secret": proof.secret, "C": proof.C}]
+                outputs = [{"id": output.id, "amount": size, "B_": output.B_}]
+                made.append(json.dumps({"inputs": inputs, "outputs": outputs}))
+        else:
+            made += [await payer.serialize_proofs([proof], include_dleq=True) for proof in send]
+    return {"made": made}
+
+
 async def reencode(ask):
     """The same proofs in another token: version, order, unit, mint, without DLEQ; C taken from another proof."""
     read = deserialize_token_from_string(ask["token"])
@@ -252,7 +282,7 @@ async def control(ask):
 
 
 COMMANDS = dict(
-    token=token, reencode=reencode, spend=spend, pend=pend, stop=control, start=control, pause=control, resume=control,
+    token=token, tokens=tokens, reencode=reencode, spend=spend, pend=pend, stop=control, start=control, pause=control, resume=control,
     invoice=invoice, paid_out=paid_out
 )
 
