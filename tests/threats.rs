@@ -165,6 +165,18 @@ const ALL: &[Threat] = &[
         "",
     ),
     threat(
+        "ecash that is paid out twice, to somebody else, or lost",
+        "A payout is on record, with its proofs, before the mint is asked, and is asked for again until the mint says what came of it; an invoice over another amount is not paid; change that the mint may not give is not taken. One process at a time pays out. What the mints have signed comes back with the words alone.",
+        &[
+            "cashu::payout_to_two_payees",
+            "cashu::payout_through_outages",
+            "cashu::killed_during_a_melt",
+            "cashu::operator_redeems_beside_l402d",
+            "cashu::operator_restores",
+        ],
+        "",
+    ),
+    threat(
         "paid content in a shared cache",
         "402 and 401 say `no-store`, paid answers `private`; the access phase comes before nginx's own cache.",
         &["cache::", "paid_answers_are_private"],
