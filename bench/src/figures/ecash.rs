@@ -29,7 +29,7 @@ const PUBLIC: &str = "025cbdf0646e5db4eaa398f365f2ea7a0e3d419b7e0330e39ce92bdded
 
 /// Clients at once, and payments of a slice, of locked ecash.
 const AT_ONCE: usize = 64;
-const LOCKED: usize = 1000;
+const LOCKED: usize = 500;
 
 /// Swaps of a slice.
 const SWAPS: usize = 10;
