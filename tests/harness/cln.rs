@@ -11,8 +11,17 @@ use super::sim::Simulated;
 use super::stage::open_to_all;
 use super::wallet::{Keys, Wallet};
 
-/// All that selling needs.
-const METHODS: [&str; 4] = ["invoice", "listinvoices", "waitanyinvoice", "getinfo"];
+/// What the guide restricts a rune to.
+const RESTRICTIONS: &[&[&str]] = &[
+    &[
+        "method=invoice",
+        "method=listinvoices",
+        "method=waitanyinvoice",
+        "method=getinfo",
+        "method=delinvoice",
+    ],
+    &["method/delinvoice", "pnamestatus=unpaid"],
+];
 
 /// One of CLN's doors.
 enum Door {
@@ -52,7 +61,7 @@ impl Cln {
     pub fn by_rest() -> Self {
         let (sim, dir) = start();
         let address = sim.open_cln_rest("127.0.0.1:0".parse().expect("an address")).expect("a port");
-        let door = Door::Rest(address.to_string(), sim.cln_rune(&METHODS));
+        let door = Door::Rest(address.to_string(), sim.cln_rune_of(RESTRICTIONS));
         Self { node: Simulated::of(sim), door, _dir: dir }
     }
 

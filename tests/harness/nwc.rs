@@ -55,6 +55,10 @@ impl Wallet for Connected {
         Some(&self.sim)
     }
 
+    fn cancels(&self) -> bool {
+        false
+    }
+
     /// NIP-47's `OTHER`.
     fn refusal(&self) -> i32 {
         2

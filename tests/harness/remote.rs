@@ -142,6 +142,10 @@ impl Wallet for Lnurl {
     fn pushes(&self) -> bool {
         false
     }
+
+    fn cancels(&self) -> bool {
+        false
+    }
 }
 
 fn pay(sim: &Sim, invoice: &str) -> Result<String, String> {

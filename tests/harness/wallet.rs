@@ -43,6 +43,11 @@ pub trait Wallet: Send + Sync {
         true
     }
 
+    /// Whether it can take an invoice back.
+    fn cancels(&self) -> bool {
+        true
+    }
+
     /// The node that it is, for scenarios that are about LND.
     fn as_node(&self) -> Option<&dyn Node> {
         None

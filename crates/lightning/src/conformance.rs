@@ -147,6 +147,7 @@ pub async fn it_cancels_what_is_unpaid_or_says_that_it_cannot(wallet: &dyn Light
             );
         }
         Cancelled::CannotCancel => {
+            assert_eq!(wallet.calls().cancel, None, "a kind that can cancel does not");
             assert!(
                 matches!(found, Lookup::Pending { .. } | Lookup::CannotLookUp),
                 "an invoice that was not cancelled is {found:?}"

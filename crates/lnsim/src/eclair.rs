@@ -13,7 +13,7 @@ use tokio_tungstenite::tungstenite::Message;
 
 use crate::call::Call;
 use crate::http::{self, Answer, Ask, Door};
-use crate::ledger::{Hash32, Invoice, State};
+use crate::ledger::{Hash32, Invoice, LedgerError, State};
 use crate::method::Method;
 use crate::world::{InvoiceSpec, World};
 
@@ -29,7 +29,7 @@ pub struct EclairOptions {
     pub events: EclairEvents,
 }
 
-/// What the websocket says of a payment, from release to release.
+/// What the websocket says of a payment, from release to release. Those before 0.7 have no `deleteinvoice`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum EclairEvents {
     /// Parts with the time of their receipt as an object (0.14 and some before).
@@ -60,6 +60,9 @@ impl Eclair {
         let (method, get) = match ask.path.as_str() {
             "/createinvoice" => (Method::AddInvoice, false),
             "/getreceivedinfo" => (Method::LookupInvoice, false),
+            "/deleteinvoice" if self.options.events == EclairEvents::Current => {
+                (Method::CancelInvoice, false)
+            }
             "/getinfo" => (Method::GetInfo, false),
             "/ws" => (Method::SubscribeInvoices, true),
             _ => return error(404, "The requested resource could not be found."),
@@ -78,6 +81,7 @@ impl Eclair {
         let answer = match method {
             Method::AddInvoice => self.create_invoice(&ask),
             Method::LookupInvoice => self.received_info(&ask),
+            Method::CancelInvoice => self.delete_invoice(&ask),
             _ => self.info(),
         };
         call.after().await;
@@ -152,6 +156,17 @@ impl Eclair {
                 "status": status,
             }),
         ))
+    }
+
+    /// What it does not have is deleted as well; of what is paid, only its log says that it can't be.
+    fn delete_invoice(&self, ask: &Ask) -> Result<Answer, Box<Answer>> {
+        let hash = ask.form.get("paymentHash").and_then(hash32).ok_or_else(|| malformed("paymentHash"))?;
+        match self.world.cancel(&hash) {
+            Ok(()) | Err(LedgerError::NotFound | LedgerError::NoInvoices) => {
+                Ok(http::json(200, &json!(format!("deleted invoice {}", HEXLOWER.encode(&hash)))))
+            }
+            Err(_) => Err(failed(400, "API call failed: check logs for more details")),
+        }
     }
 
     fn info(&self) -> Result<Answer, Box<Answer>> {

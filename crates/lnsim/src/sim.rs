@@ -282,7 +282,16 @@ impl Sim {
 
     /// A rune for clnrest that permits these methods; for none of them it permits everything.
     pub fn cln_rune(&self, methods: &[&str]) -> String {
-        self.cln.rune(methods)
+        let alternatives: Vec<String> = methods.iter().map(|method| format!("method={method}")).collect();
+        let alternatives: Vec<&str> = alternatives.iter().map(String::as_str).collect();
+        let restriction = [&alternatives[..]];
+        self.cln_rune_of(if alternatives.is_empty() { &[] } else { &restriction })
+    }
+
+    /// A rune for clnrest with these restrictions, as `createrune` takes them: each is a list of alternatives. Known are
+    /// `method=`, `method/` and `pname…=`.
+    pub fn cln_rune_of(&self, restrictions: &[&[&str]]) -> String {
+        self.cln.rune(restrictions)
     }
 
     /// Makes an invoice, as `AddInvoice` does, faults included.

@@ -186,7 +186,7 @@ impl Exam<'_> {
                     self.report.line(
                         Check::Cancel,
                         Outcome::Note,
-                        format!("{call}: this wallet can't: {left}"),
+                        format!("{call}: this wallet can't, or does not let us: {left}"),
                     );
                 }
                 Err(error) => self.report.failed(Check::Cancel, call, &error),

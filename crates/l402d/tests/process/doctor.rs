@@ -16,7 +16,7 @@ use serde_json::Value;
 use crate::support::{Daemon, agent_config};
 
 const PASSWORD: &str = "the-password-of-this-eclair";
-const RUNE: &[&str] = &["invoice", "listinvoices", "waitanyinvoice", "getinfo", "fetchinvoice"];
+const RUNE: &[&str] = &["invoice", "listinvoices", "waitanyinvoice", "getinfo", "fetchinvoice", "delinvoice"];
 const KINDS: [&str; 9] = ["bolt12", "cln", "clnrest", "eclair", "lnc", "lnd", "lnurl", "lnurl-blind", "nwc"];
 
 /// A node with every door open, and the file that names them all.
@@ -149,7 +149,7 @@ fn every_kind_is_well() {
         let pushes = !kind.starts_with("lnurl");
         assert_eq!(result(&document, kind, "push"), if pushes { "ok" } else { "note" }, "{document:#}");
     }
-    for kind in ["lnd", "lnc"] {
+    for kind in ["bolt12", "cln", "clnrest", "eclair", "lnd", "lnc"] {
         assert_eq!(result(&document, kind, "cancel"), "ok", "{document:#}");
     }
     // The least that this one makes.

@@ -16,8 +16,8 @@ use tokio::sync::mpsc;
 use crate::cln::Cln;
 use crate::http::deadline;
 use crate::{
-    Calls, Health, Invoice, InvoiceRequest, Lightning, LightningError, Lookup, Network, Reply, Settlement,
-    unix_now,
+    Calls, Cancelled, Health, Invoice, InvoiceRequest, Lightning, LightningError, Lookup, Network, Reply,
+    Settlement, unix_now,
 };
 use invoice::Offer;
 
@@ -85,6 +85,11 @@ impl Lightning for Bolt12 {
 
     fn look_up(&self, hash: PaymentHash) -> Reply<'_, Lookup> {
         self.cln.look_up(hash)
+    }
+
+    /// lightningd deletes the invoice of an offer as any other; the offer stays.
+    fn cancel(&self, hash: PaymentHash) -> Reply<'_, Cancelled> {
+        self.cln.cancel(hash)
     }
 
     fn settlements(&self) -> mpsc::Receiver<Settlement> {

@@ -37,6 +37,9 @@ pub(super) struct Row {
     #[serde(deserialize_with = "hash")]
     payment_hash: PaymentHash,
     status: String,
+    /// Whatever names it to the node.
+    #[serde(default)]
+    label: Value,
     expires_at: u64,
     bolt11: Option<String>,
     bolt12: Option<String>,
@@ -92,8 +95,12 @@ pub(super) fn lookup(hash: PaymentHash, listed: Listed) -> Result<Lookup, Lightn
         let text = format!("the invoice {} for a look-up of {hash}", other.payment_hash);
         return Err(LightningError::Wrong(text));
     }
-    // A hash has one invoice; should it have two, the paid one counts.
-    rows.sort_by_key(|row| row.status != "paid");
+    // A hash has one invoice; should it have two, the paid one counts, then the one that can be paid.
+    rows.sort_by_key(|row| match row.status.as_str() {
+        "paid" => 0,
+        "unpaid" => 1,
+        _ => 2,
+    });
     let Some(row) = rows.into_iter().next() else { return Ok(Lookup::Unknown) };
     match row.status.as_str() {
         "paid" => {
@@ -104,6 +111,32 @@ pub(super) fn lookup(hash: PaymentHash, listed: Listed) -> Result<Lookup, Lightn
         "expired" => Ok(Lookup::Dead),
         other => {
             Err(LightningError::Wrong(format!("an invoice in status {:?}, which nobody knows", shown(other))))
+        }
+    }
+}
+
+/// Where an invoice that is to be cancelled stands.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// It can still be paid.
+    Unpaid {
+        /// As the node names it.
+        label: Value,
+    },
+    /// It expired, or is not there: nobody can pay it.
+    Gone,
+}
+
+/// The answer to a look-up of `hash`, which is to be cancelled. What is paid is an error: the money is here.
+pub(super) fn standing(hash: PaymentHash, listed: Listed) -> Result<Standing, LightningError> {
+    let label = listed.invoices.iter().find(|row| row.status == "unpaid").map(|row| row.label.clone());
+    match (lookup(hash, listed)?, label) {
+        (Lookup::Settled { .. }, _) => {
+            Err(LightningError::Refused(format!("{hash} is paid, and stays so: it can't be cancelled")))
+        }
+        (Lookup::Pending { .. }, Some(label)) => Ok(Standing::Unpaid { label }),
+        (Lookup::Pending { .. } | Lookup::Dead | Lookup::Unknown | Lookup::CannotLookUp, _) => {
+            Ok(Standing::Gone)
         }
     }
 }
@@ -191,6 +224,23 @@ mod tests {
         assert_eq!(look_up(&[row("paid")]), Ok(settled.clone()));
         assert_eq!(look_up(&[row("expired"), row("paid")]), Ok(settled.clone()));
         assert_eq!(look_up(&[changed("amount_received_msat", json!("5000msat"))]), Ok(settled));
+    }
+
+    #[test]
+    fn only_what_is_unpaid_can_be_cancelled() {
+        let standing = |rows: &[Value]| {
+            standing(preimage().payment_hash(), decode("listinvoices", json!({ "invoices": rows })).unwrap())
+        };
+        let label = json!({ "of": "no interest" });
+        assert_eq!(standing(&[row("unpaid")]), Ok(Standing::Unpaid { label: label.clone() }));
+        assert_eq!(standing(&[row("expired"), row("unpaid")]), Ok(Standing::Unpaid { label }));
+        assert_eq!(standing(&[row("expired")]), Ok(Standing::Gone));
+        assert_eq!(standing(&[]), Ok(Standing::Gone));
+        for paid in [vec![row("paid")], vec![row("unpaid"), row("paid")]] {
+            assert!(matches!(standing(&paid), Err(LightningError::Refused(_))), "{paid:?}");
+        }
+        let other = changed("payment_hash", json!("00".repeat(32)));
+        assert!(matches!(standing(&[other]), Err(LightningError::Wrong(_))));
     }
 
     #[test]

@@ -1,7 +1,9 @@
-//! Core Lightning, over lightningd's socket or over clnrest: `invoice`, `listinvoices`, `waitanyinvoice`, `getinfo`.
+//! Core Lightning, over lightningd's socket or over clnrest: `invoice`, `listinvoices`, `waitanyinvoice`, `getinfo`,
+//! `delinvoice`.
 //!
-//! A rune for these four methods is enough; see `docs/guides/cln.md`.
+//! A rune for these methods is enough, for the last one only where an invoice is unpaid; see `docs/guides/cln.md`.
 
+mod cancel;
 mod link;
 mod message;
 mod refusal;
@@ -10,6 +12,7 @@ pub mod rpc;
 mod settlements;
 
 use std::collections::HashSet;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -21,11 +24,11 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::http::deadline;
 use crate::{
-    Asked, Calls, Health, Invoice, InvoiceRequest, Lightning, LightningError, Lookup, Network, Reply,
-    Settlement, check_invoice, fit_description, unix_now,
+    Asked, Calls, Cancelled, Health, Invoice, InvoiceRequest, Lightning, LightningError, Lookup, Network,
+    Reply, Settlement, check_invoice, fit_description, unix_now,
 };
 use link::{Link, Socket};
-use message::{Fetched, Info, Made};
+use message::{Fetched, Info, Listed, Made};
 use refusal::Method;
 use rest::Rest;
 
@@ -39,7 +42,7 @@ pub(crate) const CALLS: Calls = Calls {
     create: "invoice",
     look_up: "listinvoices",
     push: "waitanyinvoice",
-    cancel: None,
+    cancel: Some("delinvoice"),
 };
 
 /// Opens the wallet that `settings` describes. The one time-out bounds connecting too.
@@ -57,6 +60,8 @@ pub struct Cln {
     seen: OnceLock<Network>,
     /// The warnings that were logged.
     warned: Mutex<HashSet<String>>,
+    /// Whether it was told that nothing can be cancelled.
+    told_that_it_cannot_cancel: AtomicBool,
 }
 
 impl Cln {
@@ -72,7 +77,15 @@ impl Cln {
             }
         };
         let (told, seen) = (OnceCell::new(), OnceLock::new());
-        Ok(Cln { link: Arc::new(link), timeout, told, seen, warned: Mutex::default() })
+        let told_that_it_cannot_cancel = AtomicBool::new(false);
+        Ok(Cln {
+            link: Arc::new(link),
+            timeout,
+            told,
+            seen,
+            warned: Mutex::default(),
+            told_that_it_cannot_cancel,
+        })
     }
 
     /// The longest that a call takes.
@@ -110,9 +123,12 @@ impl Cln {
         Ok(Invoice { payment_hash, bolt11: made.bolt11, expires_at: checked.expires_at })
     }
 
-    async fn list_invoices(&self, hash: PaymentHash) -> Result<Lookup, LightningError> {
-        let params = json!({ "payment_hash": hash.to_string() });
-        message::lookup(hash, self.call(Method::ListInvoices, &params, deadline(self.timeout)).await?)
+    async fn find_invoice(&self, hash: PaymentHash) -> Result<Lookup, LightningError> {
+        message::lookup(hash, self.list_invoices(hash, deadline(self.timeout)).await?)
+    }
+
+    async fn list_invoices(&self, hash: PaymentHash, deadline: Instant) -> Result<Listed, LightningError> {
+        self.call(Method::ListInvoices, &json!({ "payment_hash": hash.to_string() }), deadline).await
     }
 
     async fn node_health(&self) -> Result<Health, LightningError> {
@@ -124,7 +140,7 @@ impl Cln {
             }),
             // A rune may not permit to ask; a look-up shows as well that the node answers.
             Err(LightningError::Refused(_)) => {
-                self.list_invoices(PaymentHash([0; 32])).await?;
+                self.find_invoice(PaymentHash([0; 32])).await?;
                 Ok(Health { node: "CLN".to_owned(), network: None, synced: None })
             }
             Err(error) => Err(error),
@@ -181,7 +197,11 @@ impl Lightning for Cln {
     }
 
     fn look_up(&self, hash: PaymentHash) -> Reply<'_, Lookup> {
-        Box::pin(self.list_invoices(hash))
+        Box::pin(self.find_invoice(hash))
+    }
+
+    fn cancel(&self, hash: PaymentHash) -> Reply<'_, Cancelled> {
+        Box::pin(self.delete_invoice(hash))
     }
 
     /// lightningd keeps the order of payments, so that after an outage all of them are told.

@@ -1,5 +1,6 @@
 //! lightningd's errors in words that say what to do.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::rpc::RpcError;
@@ -8,6 +9,15 @@ use crate::http::shown;
 
 /// The rune does not let in, or not to this method (lightningd's 1501 to 1503).
 pub(super) const NOT_AUTHORIZED: i64 = 1501;
+
+/// The rune does not let in, or not to this.
+pub(super) const NOT_PERMITTED: RangeInclusive<i64> = NOT_AUTHORIZED..=1503;
+
+/// There is no invoice of this label.
+pub(super) const INVOICE_NOT_FOUND: i64 = 905;
+
+/// The invoice is not in the status that it was to be deleted in.
+pub(super) const STATUS_CHANGED: i64 = 906;
 
 /// `waitanyinvoice` waited as long as it was asked to.
 pub(super) const WAIT_TIMED_OUT: i64 = 904;
@@ -23,6 +33,7 @@ pub(super) enum Method {
     WaitAnyInvoice,
     GetInfo,
     FetchInvoice,
+    DelInvoice,
 }
 
 impl Method {
@@ -34,6 +45,7 @@ impl Method {
             Self::WaitAnyInvoice => "waitanyinvoice",
             Self::GetInfo => "getinfo",
             Self::FetchInvoice => "fetchinvoice",
+            Self::DelInvoice => "delinvoice",
         }
     }
 }

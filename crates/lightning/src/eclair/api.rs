@@ -19,6 +19,7 @@ const NOT_READY_PAUSE: Duration = Duration::from_secs(2);
 pub(super) enum Call {
     CreateInvoice,
     GetReceivedInfo,
+    DeleteInvoice,
     GetInfo,
     /// The websocket.
     Ws,
@@ -29,6 +30,7 @@ impl Call {
         match self {
             Call::CreateInvoice => "createinvoice",
             Call::GetReceivedInfo => "getreceivedinfo",
+            Call::DeleteInvoice => "deleteinvoice",
             Call::GetInfo => "getinfo",
             Call::Ws => "ws",
         }
@@ -82,6 +84,22 @@ impl Api {
             return Ok(None);
         }
         read(call, &answer).map(Some)
+    }
+
+    /// One call that changes something and has nothing to tell; `false` where this Eclair does not know it, or where what
+    /// stands before it does not let it through.
+    pub(super) async fn tell(
+        &self,
+        call: Call,
+        form: &[(&str, &str)],
+        deadline: Instant,
+    ) -> Result<bool, LightningError> {
+        let answer = self.post(call, form, deadline).await?;
+        match answer.status {
+            200 => Ok(true),
+            403..=405 => Ok(false),
+            status => Err(refusal(call, status, &answer.body)),
+        }
     }
 
     /// The websocket's request, without the headers of its handshake.

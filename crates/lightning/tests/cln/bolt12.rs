@@ -39,6 +39,15 @@ async fn the_invoice_is_one_of_the_offer() {
     }
 }
 
+/// Over clnrest, with the rune of the guide.
+#[tokio::test(flavor = "multi_thread")]
+async fn it_conforms_over_clnrest() {
+    let node = Node::start();
+    let [_, cln] = node.ways();
+    let wallet = Bolt12::new(&Bolt12Settings { cln, ..settings(&node) }, PATIENCE).unwrap();
+    conformance::all(&wallet, &node).await;
+}
+
 #[tokio::test]
 async fn a_wrong_invoice_never_gets_through() {
     let node = Node::start();

@@ -1,11 +1,14 @@
 //! The CLN module against a simulated node: what every wallet keeps, and what it does when the node misbehaves.
 
-use lightning::{Lightning, LightningError, Lookup, conformance};
+use lightning::{Cancelled, Lightning, LightningError, Lookup, conformance};
 use lnsim::{Fault, FaultKind, Method};
 use settings::ClnSettings;
 use tokio::time::timeout;
 
 use crate::support::{Node, PATIENCE, SHORT, ask, until_available, wallet, wallet_with};
+
+/// How long a call is held up while something else happens.
+const LATE: std::time::Duration = std::time::Duration::from_secs(2);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn it_conforms_over_the_socket() {
@@ -120,6 +123,53 @@ async fn a_socket_that_is_not_there() {
     let path = std::path::PathBuf::from("/nowhere/lightning-rpc");
     let error = wallet(&ClnSettings::Socket { path }).health().await.unwrap_err().to_string();
     assert!(error.contains("there is no /nowhere/lightning-rpc"), "{error}");
+}
+
+/// Whoever pays between the question and the deletion has paid.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payment_beats_a_cancel() {
+    let node = Node::start();
+    for way in node.ways() {
+        let wallet = std::sync::Arc::new(wallet(&way));
+        let invoice = wallet.create(&ask(1000)).await.unwrap();
+        let before = node.sim.calls(Method::CancelInvoice);
+        node.sim.fault(Fault::new(FaultKind::Delay(LATE)).at(Method::CancelInvoice).times(1));
+        let cancelling = tokio::spawn({
+            let (wallet, hash) = (wallet.clone(), invoice.payment_hash);
+            async move { wallet.cancel(hash).await }
+        });
+        tokio::task::block_in_place(|| node.sim.wait_for_calls(Method::CancelInvoice, before + 1)).unwrap();
+        node.sim.pay(&invoice.bolt11).unwrap();
+        let error = cancelling.await.unwrap().unwrap_err();
+        assert!(matches!(&error, LightningError::Refused(text) if text.contains("is paid")), "{error}");
+        match wallet.look_up(invoice.payment_hash).await.unwrap() {
+            Lookup::Settled { received, .. } => assert_eq!(received.0, 1000),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_gone_is_cancelled() {
+    let node = Node::start();
+    for way in node.ways() {
+        let wallet = wallet(&way);
+        let invoice = wallet.create(&ask(1000)).await.unwrap();
+        for code in [905, 906] {
+            node.sim.fault(Fault::refuse(code, "changed").at(Method::CancelInvoice).times(1));
+            let cancelled = wallet.cancel(invoice.payment_hash).await;
+            match code {
+                // Not there any more.
+                905 => assert_eq!(cancelled, Ok(Cancelled::Done)),
+                // Said to have changed, and found as it was.
+                _ => assert!(matches!(cancelled, Err(LightningError::Refused(_))), "{cancelled:?}"),
+            }
+        }
+        assert_eq!(wallet.cancel(l402::PaymentHash([9; 32])).await, Ok(Cancelled::Done));
+        node.sim.fault(Fault::refuse(-1, "no").at(Method::CancelInvoice).times(1));
+        assert!(wallet.cancel(invoice.payment_hash).await.is_err());
+        assert_eq!(wallet.cancel(invoice.payment_hash).await, Ok(Cancelled::Done));
+    }
 }
 
 /// Payments of before are not told, those during an outage are.

@@ -1,6 +1,6 @@
 //! clnrest's own: runes and its certificate.
 
-use lightning::{Lightning, LightningError};
+use lightning::{Cancelled, Lightning, LightningError, Lookup};
 use lnsim::Method;
 use settings::{ClnSettings, Secret};
 
@@ -35,6 +35,19 @@ async fn a_rune_for_less() {
     let looking = wallet(&node.rest(&node.sim.cln_rune(&["listinvoices"])));
     let error = text(&looking.create(&ask(1000)).await.unwrap_err());
     assert!(error.contains("does not permit invoice"), "{error}");
+}
+
+/// With a rune of before, invoices are left to expire: nothing else is amiss.
+#[tokio::test]
+async fn a_rune_that_does_not_permit_to_cancel() {
+    let node = Node::start();
+    let wallet = wallet(&node.rest(&node.sim.cln_rune(&METHODS)));
+    let invoice = wallet.create(&ask(1000)).await.unwrap();
+    for _ in 0..2 {
+        assert_eq!(wallet.cancel(invoice.payment_hash).await, Ok(Cancelled::CannotCancel));
+    }
+    assert!(matches!(wallet.look_up(invoice.payment_hash).await, Ok(Lookup::Pending { .. })));
+    assert_eq!(node.sim.calls(Method::CancelInvoice), 0);
 }
 
 /// Nobody who shows another certificate is told the rune.

@@ -18,8 +18,21 @@ pub const PATIENCE: Duration = Duration::from_secs(10);
 /// A deadline to run into.
 pub const SHORT: Duration = Duration::from_millis(400);
 
-/// All that selling needs.
+/// All that selling needs, without cancelling.
 pub const METHODS: [&str; 4] = ["invoice", "listinvoices", "waitanyinvoice", "getinfo"];
+
+/// What the guides restrict a rune to.
+pub const RESTRICTIONS: &[&[&str]] = &[
+    &[
+        "method=invoice",
+        "method=fetchinvoice",
+        "method=listinvoices",
+        "method=waitanyinvoice",
+        "method=getinfo",
+        "method=delinvoice",
+    ],
+    &["method/delinvoice", "pnamestatus=unpaid"],
+];
 
 /// A simulated node with both of its doors open.
 pub struct Node {
@@ -48,7 +61,7 @@ impl Node {
 
     /// Each way to reach it.
     pub fn ways(&self) -> [ClnSettings; 2] {
-        [self.socket.clone(), self.rest(&self.sim.cln_rune(&METHODS))]
+        [self.socket.clone(), self.rest(&self.sim.cln_rune_of(RESTRICTIONS))]
     }
 }
 

@@ -3,7 +3,7 @@ use std::time::Instant;
 
 use crate::support::{PATIENCE, SHORT, ask, is_unavailable, node, node_with, until_available};
 use l402::{Msat, PaymentHash};
-use lightning::{Lightning, LightningError, Lookup, conformance};
+use lightning::{Cancelled, Lightning, LightningError, Lookup, conformance};
 use lnsim::{EclairEvents, Fault, FaultKind, Method};
 use tokio::time::timeout;
 
@@ -19,6 +19,43 @@ async fn payments_are_heard_of_whatever_the_release() {
         let node = node_with(events);
         conformance::a_settlement_is_pushed(&node.wallet(), &node).await;
     }
+}
+
+/// Before 0.7 nothing can be cancelled.
+#[tokio::test]
+async fn an_eclair_that_can_not_cancel() {
+    let old = node_with(EclairEvents::Numbers);
+    let wallet = old.wallet();
+    let invoice = wallet.create(&ask(1000)).await.unwrap();
+    for _ in 0..2 {
+        assert_eq!(wallet.cancel(invoice.payment_hash).await, Ok(Cancelled::CannotCancel));
+    }
+    assert!(matches!(wallet.look_up(invoice.payment_hash).await, Ok(Lookup::Pending { .. })));
+    // A proxy that lets less through.
+    let node = node();
+    let wallet = node.wallet();
+    let invoice = wallet.create(&ask(1000)).await.unwrap();
+    node.sim.fault(Fault::refuse(403, "no").at(Method::CancelInvoice).times(1));
+    assert_eq!(wallet.cancel(invoice.payment_hash).await, Ok(Cancelled::CannotCancel));
+}
+
+#[tokio::test]
+async fn what_is_paid_is_not_cancelled() {
+    let node = node();
+    let wallet = node.wallet();
+    let (paid, unpaid) = (wallet.create(&ask(1000)).await.unwrap(), wallet.create(&ask(1000)).await.unwrap());
+    node.sim.pay(&paid.bolt11).unwrap();
+    let error = wallet.cancel(paid.payment_hash).await.unwrap_err();
+    assert!(matches!(&error, LightningError::Refused(text) if text.contains("is paid")), "{error}");
+    assert!(matches!(wallet.look_up(paid.payment_hash).await, Ok(Lookup::Settled { .. })));
+    // Refused for another reason, it is as it was.
+    node.sim.fault(Fault::refuse(500, "boom").at(Method::CancelInvoice).times(1));
+    let error = wallet.cancel(unpaid.payment_hash).await.unwrap_err();
+    assert!(matches!(&error, LightningError::Refused(text) if text.contains("boom")), "{error}");
+    node.sim.fault(Fault::refuse(503, "boom").at(Method::CancelInvoice).times(1));
+    assert!(is_unavailable(&wallet.cancel(unpaid.payment_hash).await));
+    assert_eq!(wallet.cancel(unpaid.payment_hash).await, Ok(Cancelled::Done));
+    assert_eq!(wallet.cancel(PaymentHash([9; 32])).await, Ok(Cancelled::Done), "nobody can pay that");
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
 
 use super::{Cln, RpcError};
 use crate::bolt12;
@@ -152,6 +153,9 @@ fn fetch_invoice(cln: &Cln, params: &Map<String, Value>) -> Result<Value, RpcErr
     };
     let made = cln.world.create(spec);
     let (made, _) = made.map_err(|error| RpcError::new(OFFER_REFUSED, error.to_string()))?;
+    // lightningd's own: the offer, who asked, and a counter.
+    let offer_id = HEXLOWER.encode(&Sha256::digest(offer));
+    cln.labels().insert(format!("{offer_id}-{}-0", HEXLOWER.encode(&made.hash)), made.hash);
     Ok(json!({ "invoice": made.bolt11, "changes": {} }))
 }
 
@@ -183,7 +187,9 @@ fn del_invoice(cln: &Cln, params: &Map<String, Value>) -> Result<Value, RpcError
         let text = format!("Invoice status is {} not {}", row["status"], params["status"]);
         return Err(RpcError::new(STATUS_NOT_AS_ASKED, text));
     }
-    cln.world.cancel(&hash).map_err(|error| RpcError::new(LIGHTNINGD, error.to_string()))?;
+    // Paid since it was looked at: lightningd compares and deletes in one step.
+    cln.world.cancel(&hash).map_err(|error| RpcError::new(STATUS_NOT_AS_ASKED, error.to_string()))?;
+    cln.labels().remove(&label);
     Ok(row)
 }
 

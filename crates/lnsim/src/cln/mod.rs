@@ -42,9 +42,9 @@ impl Cln {
         Self { world, labels: Mutex::default(), rune_secret }
     }
 
-    /// A rune that permits these methods, or everything.
-    pub(crate) fn rune(&self, methods: &[&str]) -> String {
-        rune::make(&self.rune_secret, methods)
+    /// A rune with these restrictions.
+    pub(crate) fn rune(&self, restrictions: &[&[&str]]) -> String {
+        rune::make(&self.rune_secret, restrictions)
     }
 
     /// One call.

@@ -33,11 +33,11 @@ async fn respond(cln: &Cln, ask: &Ask) -> Result<Value, (u16, RpcError)> {
     let Some(rune) = ask.headers.get("rune").and_then(|value| value.to_str().ok()) else {
         return Err((403, RpcError::new(1501, "Not authorized: Missing rune")));
     };
-    rune::check(&cln.rune_secret, rune, method).map_err(|error| (401, error))?;
     let params = match ask.body.as_ref() {
         b"" => json!({}),
         body => serde_json::from_slice(body).map_err(|error| (500, RpcError::new(-1, error.to_string())))?,
     };
+    rune::check(&cln.rune_secret, rune, method, &params).map_err(|error| (401, error))?;
     cln.call(Some(ask.connection()), method, &params).await.map_err(|error| {
         let status = if error.code == -32601 { 404 } else { 500 };
         (status, error)
