@@ -7,8 +7,10 @@ use super::macaroon::Macaroon;
 pub struct Challenge {
     /// Base64, as it came.
     pub token: String,
-    /// BOLT11.
+    /// BOLT11, or of the offer.
     pub invoice: String,
+    /// The BOLT12 offer that the invoice is of.
+    pub offer: Option<String>,
 }
 
 impl Challenge {
@@ -21,10 +23,12 @@ impl Challenge {
         else {
             panic!("WWW-Authenticate: {header}")
         };
-        let exact =
+        let bare =
             format!("L402 macaroon=\"{token}\", invoice=\"{invoice}\", version=\"0\", token=\"{token}\"");
+        let offer = header.split_once(", offer=\"").map(|(_, rest)| rest.trim_end_matches('"').to_owned());
+        let exact = offer.as_ref().map_or(bare.clone(), |offer| format!("{bare}, offer=\"{offer}\""));
         assert_eq!(header, exact);
-        Self { token: token.to_owned(), invoice: invoice.to_owned() }
+        Self { token: token.to_owned(), invoice: invoice.to_owned(), offer }
     }
 
     /// The token, opened.

@@ -149,6 +149,13 @@ impl Wallet for Cln {
         self.node.sim()
     }
 
+    fn offer(&self) -> Option<&str> {
+        match &self.door {
+            Door::Socket(_) | Door::Rest(..) => None,
+            Door::Offer(_, offer) => Some(offer),
+        }
+    }
+
     /// lightningd's general error.
     fn refusal(&self) -> i32 {
         -1

@@ -48,6 +48,11 @@ pub trait Wallet: Send + Sync {
         true
     }
 
+    /// The BOLT12 offer that each of its invoices is of.
+    fn offer(&self) -> Option<&str> {
+        None
+    }
+
     /// The node that it is, for scenarios that are about LND.
     fn as_node(&self) -> Option<&dyn Node> {
         None

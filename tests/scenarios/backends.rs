@@ -17,6 +17,7 @@ use crate::harness::wallet::{Keys, block};
 pub const ALL: &[Scenario] = &[
     Scenario::on_backends("backend::classic", classic),
     Scenario::on_backends("backend::auto_detect", auto_detect),
+    Scenario::on_backends("backend::offer", offer),
     Scenario::on_backends("backend::pushed", pushed),
     Scenario::on_backends("backend::without_push", without_push),
     Scenario::on_backends("backend::parallel_race", parallel_race),
@@ -103,6 +104,23 @@ pub(super) fn auto_detect_at(stage: &Stage, nginx: &Nginx<'_>) {
     });
     let fresh = nginx.get_paid("/paid/a", &challenge.alone()).challenge();
     assert_ne!(fresh.invoice, challenge.invoice);
+}
+
+/// An offer is advertised beside each of its invoices, and beside no other: new ones, ready ones, and those that are asked
+/// about again.
+fn offer(stage: &Stage) {
+    let looks_up = stage.wallet().looks_up();
+    let nginx = stage.paid_site(if looks_up { ON } else { "" });
+    let challenges: Vec<_> = (0..8).map(|_| nginx.get("/paid/a").challenge()).collect();
+    for challenge in &challenges {
+        assert_eq!(challenge.offer.as_deref(), stage.wallet().offer());
+        if looks_up {
+            assert_eq!(&nginx.get_paid("/paid/a", &challenge.alone()).challenge(), challenge);
+        }
+    }
+    // The invoice is what is paid.
+    let credential = stage.buy(&challenges[7]);
+    nginx.get_paid("/paid/a", &credential).expect(200);
 }
 
 /// No look-up succeeds: what the backend tells by itself is enough.

@@ -20,6 +20,7 @@ pub const ALL: &[Scenario] = &[
     Scenario::on_simulator("failover::silent", silent),
     Scenario::on_simulator("failover::dropping", dropping),
     Scenario::on_simulator("failover::after_a_reload", after_a_reload),
+    Scenario::on_simulator("failover::to_an_offer", to_an_offer),
     Scenario::on_simulator("failover::mistakes", mistakes),
 ];
 
@@ -148,6 +149,28 @@ fn after_a_reload(stage: &Stage) {
         let again = pair.nginx.get_paid("/paid/a", &challenge.alone()).challenge();
         assert_eq!(again.invoice, challenge.invoice, "nobody is sent to pay twice");
         assert_eq!(pair.pay(&challenge).0, by_spare);
+        pair.served_alone(&challenge);
+    }
+}
+
+/// The offer is told beside its own invoices, and not beside those of the other.
+fn to_an_offer(stage: &Stage) {
+    let pair = Pair::start(stage, Cln::by_offer());
+    let offer_of = |challenge: &Challenge| challenge.offer.clone();
+    let of_first = pair.nginx.get("/paid/a").challenge();
+    stage.sim().fault(Fault::refuse(stage.wallet().refusal(), "not now").at(Method::AddInvoice));
+    let of_spare = pair.nginx.get("/paid/a").challenge();
+    assert_eq!((offer_of(&of_first), offer_of(&of_spare).as_deref()), (None, pair.spare.offer()));
+    for challenge in [&of_first, &of_spare] {
+        let again = pair.nginx.get_paid("/paid/a", &challenge.alone()).challenge();
+        assert_eq!(&again, challenge);
+    }
+    let before = pair.nginx.agent(None);
+    pair.nginx.reload();
+    pair.nginx.agent(Some(before));
+    for challenge in [of_first, of_spare] {
+        assert_eq!(pair.nginx.get_paid("/paid/a", &challenge.alone()).challenge(), challenge);
+        assert_eq!(pair.pay(&challenge).0, challenge.offer.is_some());
         pair.served_alone(&challenge);
     }
 }

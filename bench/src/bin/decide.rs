@@ -89,6 +89,7 @@ fn challenge(keys: &KeyRing, times: usize) {
             expires_at: NOW + 600,
             amount_msat: 10_000,
             ecash: String::new(),
+            offer: String::new(),
         };
         black_box(gate.resume(answer, keys, NOW));
     }

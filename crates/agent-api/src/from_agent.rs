@@ -1,6 +1,6 @@
 //! What l402d sends to a front end.
 use crate::wire::{self, Opened, Reader, frame, put_option_u32, put_str};
-use crate::{FrameError, MAX_INVOICE, MAX_KEYS, MAX_REPORT, MAX_REQUEST, MAX_TEXT, Secret32};
+use crate::{FrameError, MAX_INVOICE, MAX_KEYS, MAX_OFFER, MAX_REPORT, MAX_REQUEST, MAX_TEXT, Secret32};
 
 const WELCOME: u8 = 0x81;
 const INVOICE: u8 = 0x82;
@@ -14,6 +14,8 @@ const PAID: u8 = 0x89;
 const ECASH_REFUSED: u8 = 0x8a;
 const NO_ECASH: u8 = 0x8b;
 const EXAMINED: u8 = 0x8c;
+const INVOICE_OF_OFFER: u8 = 0x8d;
+const UNSETTLED_OF_OFFER: u8 = 0x8e;
 
 const FAULT_REFUSED: u8 = 1;
 const FAULT_UNAVAILABLE: u8 = 2;
@@ -39,7 +41,7 @@ pub enum FromAgent {
         id: u64,
         /// The payment hash that the invoice names.
         payment_hash: [u8; 32],
-        /// The BOLT11 invoice, as the node wrote it.
+        /// The invoice, as the node wrote it: BOLT11, or of a BOLT12 offer.
         bolt11: String,
         /// 28 random bytes for the token's id.
         nonce: [u8; 28],
@@ -49,6 +51,8 @@ pub enum FromAgent {
         amount_msat: u64,
         /// The request for the same price in ecash (NUT-18); empty where none is taken, cut to [`MAX_REQUEST`] bytes.
         ecash: String,
+        /// The BOLT12 offer that the invoice is of; empty where it is of none, left out beyond [`MAX_OFFER`] bytes.
+        offer: String,
     },
     /// Settled, and a unit was drawn if there was a limit.
     Granted {
@@ -61,10 +65,12 @@ pub enum FromAgent {
     Unsettled {
         /// The request's id.
         id: u64,
-        /// The BOLT11 invoice, as the node wrote it.
+        /// The invoice, as the node wrote it: BOLT11, or of a BOLT12 offer.
         bolt11: String,
         /// When the invoice expires, in Unix seconds.
         expires_at: u64,
+        /// As in [`FromAgent::Invoice`].
+        offer: String,
     },
     /// Paid, and all that it bought was served.
     UsedUp {
@@ -188,8 +194,8 @@ impl FromAgent {
                 out.push(keys.len() as u8);
                 keys.iter().for_each(|key| out.extend_from_slice(key.expose()));
             }),
-            Self::Invoice { id, payment_hash, bolt11, nonce, expires_at, amount_msat, ecash } => {
-                frame(out, INVOICE, *id, |out| {
+            Self::Invoice { id, payment_hash, bolt11, nonce, expires_at, amount_msat, ecash, offer } => {
+                frame_of_offer(out, (INVOICE, INVOICE_OF_OFFER), *id, offer, |out| {
                     out.extend_from_slice(payment_hash);
                     put_str(out, bolt11, MAX_INVOICE);
                     out.extend_from_slice(nonce);
@@ -201,10 +207,12 @@ impl FromAgent {
             Self::Granted { id, remaining } => {
                 frame(out, GRANTED, *id, |out| put_option_u32(out, *remaining));
             }
-            Self::Unsettled { id, bolt11, expires_at } => frame(out, UNSETTLED, *id, |out| {
-                put_str(out, bolt11, MAX_INVOICE);
-                out.extend_from_slice(&expires_at.to_le_bytes());
-            }),
+            Self::Unsettled { id, bolt11, expires_at, offer } => {
+                frame_of_offer(out, (UNSETTLED, UNSETTLED_OF_OFFER), *id, offer, |out| {
+                    put_str(out, bolt11, MAX_INVOICE);
+                    out.extend_from_slice(&expires_at.to_le_bytes());
+                });
+            }
             Self::UsedUp { id } => frame(out, USED_UP, *id, |_| {}),
             Self::Dead { id } => frame(out, DEAD, *id, |_| {}),
             Self::CannotLookUp { id } => frame(out, CANNOT_LOOK_UP, *id, |_| {}),
@@ -239,7 +247,7 @@ impl FromAgent {
                 instance: body.array()?,
                 keys: read_keys(&mut body)?,
             },
-            INVOICE => Self::Invoice {
+            INVOICE | INVOICE_OF_OFFER => Self::Invoice {
                 id,
                 payment_hash: body.array()?,
                 bolt11: body.string("invoice", MAX_INVOICE)?,
@@ -247,11 +255,15 @@ impl FromAgent {
                 expires_at: body.u64()?,
                 amount_msat: body.u64()?,
                 ecash: body.string("ecash", MAX_REQUEST)?,
+                offer: read_offer(kind, &mut body)?,
             },
             GRANTED => Self::Granted { id, remaining: body.option_u32("remaining")? },
-            UNSETTLED => {
-                Self::Unsettled { id, bolt11: body.string("invoice", MAX_INVOICE)?, expires_at: body.u64()? }
-            }
+            UNSETTLED | UNSETTLED_OF_OFFER => Self::Unsettled {
+                id,
+                bolt11: body.string("invoice", MAX_INVOICE)?,
+                expires_at: body.u64()?,
+                offer: read_offer(kind, &mut body)?,
+            },
             USED_UP => Self::UsedUp { id },
             DEAD => Self::Dead { id },
             CANNOT_LOOK_UP => Self::CannotLookUp { id },
@@ -273,6 +285,32 @@ impl FromAgent {
         body.end()?;
         Ok(Some((decoded, consumed)))
     }
+}
+
+/// The second of two kinds, with the offer behind the body, where there is one that can be passed on; else the first.
+fn frame_of_offer(
+    out: &mut Vec<u8>,
+    (without, with): (u8, u8),
+    id: u64,
+    offer: &str,
+    body: impl FnOnce(&mut Vec<u8>),
+) {
+    if offer.is_empty() || offer.len() > MAX_OFFER {
+        return frame(out, without, id, body);
+    }
+    frame(out, with, id, |out| {
+        body(out);
+        put_str(out, offer, MAX_OFFER);
+    });
+}
+
+/// There is one way to say that there is no offer: the kind without one.
+fn read_offer(kind: u8, body: &mut Reader<'_>) -> Result<String, FrameError> {
+    if !matches!(kind, INVOICE_OF_OFFER | UNSETTLED_OF_OFFER) {
+        return Ok(String::new());
+    }
+    let offer = body.string("offer", MAX_OFFER)?;
+    if offer.is_empty() { Err(FrameError::BadField("offer")) } else { Ok(offer) }
 }
 
 fn put_failed(out: &mut Vec<u8>, id: u64, fault: Fault, reason: &str) {

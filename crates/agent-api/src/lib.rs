@@ -29,7 +29,7 @@ pub use secret::{Secret32, SecretText};
 pub use to_agent::{Proof, Rate, ToAgent};
 
 /// The version both ends speak. It changes with any change of a frame's layout or meaning.
-pub const PROTOCOL: u16 = 5;
+pub const PROTOCOL: u16 = 6;
 
 /// Upper bound, in bytes, of what follows a frame's length field.
 ///
@@ -50,6 +50,9 @@ pub const MAX_TEXT: usize = 1024;
 /// Upper bound of a BOLT11 invoice, in bytes: several times what nodes write, and a value that still
 /// fits a response header.
 pub const MAX_INVOICE: usize = 8 * 1024;
+
+/// Upper bound of a BOLT12 offer, in bytes. Configuration allows none that is longer.
+pub const MAX_OFFER: usize = 4 * 1024;
 
 /// Upper bound of the path of a client's request, in bytes. A longer one is sent as none.
 pub const MAX_PATH: usize = 2 * 1024;

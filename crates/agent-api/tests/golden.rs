@@ -73,6 +73,23 @@ fn from_agent() -> Vec<(&'static str, FromAgent)> {
         expires_at: EXPIRES_AT,
         amount_msat: 10_000,
         ecash: "creqApaQx".into(),
+        offer: String::new(),
+    };
+    let of_offer = FromAgent::Invoice {
+        id: 7,
+        payment_hash: hash(),
+        bolt11: "lni1qq".into(),
+        nonce: [0x11; 28],
+        expires_at: EXPIRES_AT,
+        amount_msat: 10_000,
+        ecash: String::new(),
+        offer: "lno1pp".into(),
+    };
+    let unsettled = |bolt11, offer: &str| FromAgent::Unsettled {
+        id: 9,
+        bolt11,
+        expires_at: EXPIRES_AT,
+        offer: offer.into(),
     };
     let paid = FromAgent::Paid {
         id: 14,
@@ -84,9 +101,11 @@ fn from_agent() -> Vec<(&'static str, FromAgent)> {
     vec![
         ("welcome", FromAgent::Welcome { protocol: PROTOCOL, instance: REQUEST, keys }),
         ("invoice", invoice),
+        ("invoice-of-offer", of_offer),
         ("granted-limited", FromAgent::Granted { id: 8, remaining: Some(2) }),
         ("granted-unlimited", FromAgent::Granted { id: 8, remaining: None }),
-        ("unsettled", FromAgent::Unsettled { id: 9, bolt11: bolt11(), expires_at: EXPIRES_AT }),
+        ("unsettled", unsettled(bolt11(), "")),
+        ("unsettled-of-offer", unsettled("lni1qq".into(), "lno1pp")),
         ("used-up", FromAgent::UsedUp { id: 10 }),
         ("dead", FromAgent::Dead { id: 11 }),
         ("cannot-look-up", FromAgent::CannotLookUp { id: 12 }),
@@ -134,5 +153,25 @@ fn every_golden_file_is_checked() {
         let path = entry.unwrap().path();
         let name = path.file_stem().unwrap().to_str().unwrap();
         assert!(checked.contains(&name), "{name}.hex is in no list");
+    }
+}
+
+/// The fuzz targets begin with these frames, each alone and all together. `UPDATE_SEEDS=1` writes them.
+#[test]
+fn the_fuzz_corpora_hold_these_frames() {
+    let to_agent: Vec<_> = to_agent().into_iter().map(|(name, _)| name).collect();
+    let from_agent: Vec<_> = from_agent().into_iter().map(|(name, _)| name).collect();
+    for (target, names) in [("to_agent", to_agent), ("from_agent", from_agent)] {
+        let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(target);
+        let frames = names.iter().map(|name| (name.replace('-', "_"), golden(name)));
+        let all = names.iter().flat_map(|name| golden(name)).collect();
+        for (name, bytes) in frames.chain([("all".to_owned(), all)]) {
+            let path = corpus.join(name);
+            if std::env::var_os("UPDATE_SEEDS").is_some() {
+                std::fs::write(&path, &bytes).unwrap();
+            }
+            let found = std::fs::read(&path).unwrap_or_default();
+            assert_eq!(found, bytes, "{} is not current: run with UPDATE_SEEDS=1", path.display());
+        }
     }
 }

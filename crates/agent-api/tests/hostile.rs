@@ -4,8 +4,8 @@
 
 use agent_api::{
     Fault, FrameError, FromAgent, LENGTH_BYTES, MAX_ECASH, MAX_FRAME, MAX_INVOICE, MAX_KEYS, MAX_NAME,
-    MAX_PATH, MAX_REPORT, MAX_REQUEST, MAX_TERMS, MAX_TEXT, PROTOCOL, Proof, Rate, Secret32, SecretText,
-    ToAgent,
+    MAX_OFFER, MAX_PATH, MAX_REPORT, MAX_REQUEST, MAX_TERMS, MAX_TEXT, PROTOCOL, Proof, Rate, Secret32,
+    SecretText, ToAgent,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -70,10 +70,11 @@ fn from_agent() -> impl Strategy<Value = FromAgent> {
             any::<[u8; 28]>(),
             any::<u64>(),
             any::<u64>(),
-            text(MAX_REQUEST)
+            text(MAX_REQUEST),
+            text(MAX_OFFER)
         )
-            .prop_map(|(id, payment_hash, bolt11, nonce, expires_at, amount_msat, ecash)| {
-                FromAgent::Invoice { id, payment_hash, bolt11, nonce, expires_at, amount_msat, ecash }
+            .prop_map(|(id, payment_hash, bolt11, nonce, expires_at, amount_msat, ecash, offer)| {
+                FromAgent::Invoice { id, payment_hash, bolt11, nonce, expires_at, amount_msat, ecash, offer }
             }),
         (any::<u64>(), any::<[u8; 32]>(), secret(), any::<[u8; 28]>(), any::<u64>()).prop_map(
             |(id, payment_hash, preimage, nonce, paid_at)| {
@@ -88,8 +89,9 @@ fn from_agent() -> impl Strategy<Value = FromAgent> {
             report
         }),
         (any::<u64>(), any::<Option<u32>>()).prop_map(|(id, remaining)| FromAgent::Granted { id, remaining }),
-        (any::<u64>(), text(MAX_INVOICE), any::<u64>())
-            .prop_map(|(id, bolt11, expires_at)| FromAgent::Unsettled { id, bolt11, expires_at }),
+        (any::<u64>(), text(MAX_INVOICE), any::<u64>(), text(MAX_OFFER)).prop_map(
+            |(id, bolt11, expires_at, offer)| FromAgent::Unsettled { id, bolt11, expires_at, offer }
+        ),
         any::<u64>().prop_map(|id| FromAgent::UsedUp { id }),
         any::<u64>().prop_map(|id| FromAgent::Dead { id }),
         any::<u64>().prop_map(|id| FromAgent::CannotLookUp { id }),
@@ -225,6 +227,10 @@ fn a_frame_beyond_the_bound_is_refused_before_it_arrives() {
     assert_eq!(ToAgent::decode(&(MAX_FRAME as u32).to_le_bytes()), Ok(None));
 }
 
+fn unsettled(id: u64, bolt11: String, offer: String) -> FromAgent {
+    FromAgent::Unsettled { id, bolt11, expires_at: 0, offer }
+}
+
 #[test]
 fn the_largest_frames_are_within_the_bound() {
     let keys = vec![Secret32::new([9; 32]); MAX_KEYS + 1];
@@ -237,14 +243,32 @@ fn the_largest_frames_are_within_the_bound() {
     assert_eq!(keys.len(), MAX_KEYS);
 
     let bolt11 = "l".repeat(MAX_INVOICE);
-    let bytes = bytes_of(|out| FromAgent::Unsettled { id: 1, bolt11, expires_at: 0 }.encode(out));
-    assert!(matches!(FromAgent::decode(&bytes), Ok(Some((FromAgent::Unsettled { .. }, _)))));
+    let bytes = bytes_of(|out| unsettled(1, bolt11, "o".repeat(MAX_OFFER)).encode(out));
+    let Ok(Some((FromAgent::Unsettled { offer, .. }, _))) = FromAgent::decode(&bytes) else {
+        panic!("no offer")
+    };
+    assert_eq!(offer.len(), MAX_OFFER);
+}
+
+/// The invoice can be paid without it; a part of an offer is none.
+#[test]
+fn an_offer_that_is_too_long_is_left_out() {
+    let bytes = bytes_of(|out| unsettled(1, "l".to_owned(), "o".repeat(MAX_OFFER + 1)).encode(out));
+    let without = unsettled(1, "l".to_owned(), String::new());
+    assert_eq!(FromAgent::decode(&bytes), Ok(Some((without, bytes.len()))));
+}
+
+/// There is one way to say that there is no offer.
+#[test]
+fn an_empty_offer_is_refused() {
+    let frame = framed(&[&[0x8e][..], &[0; 8], &[1, 0, b'l'], &[0; 8], &[0, 0]].concat());
+    assert_eq!(FromAgent::decode(&frame), Err(FrameError::BadField("offer")));
 }
 
 #[test]
 fn an_invoice_that_is_too_long_becomes_a_failure() {
     let bolt11 = "l".repeat(MAX_INVOICE + 1);
-    let bytes = bytes_of(|out| FromAgent::Unsettled { id: 5, bolt11, expires_at: 0 }.encode(out));
+    let bytes = bytes_of(|out| unsettled(5, bolt11, String::new()).encode(out));
     let Ok(Some((FromAgent::Failed { id: 5, fault: Fault::Refused, reason }, _))) = FromAgent::decode(&bytes)
     else {
         panic!("not a failure")

@@ -344,11 +344,12 @@ impl<'a, 'c> Get<'a, 'c> {
 
     fn dry_run(&mut self, offer: &Offer, fee_limit: u64) -> Result<(), Failure> {
         let text = format!(
-            "would pay {} msat and at most {fee_limit} msat of fees on {}{}; invoice {}",
+            "would pay {} msat and at most {fee_limit} msat of fees on {}{}; invoice {}{}",
             offer.amount_msat,
             offer.view.network,
             offer.view.description.as_deref().map(|text| format!(" ({text})")).unwrap_or_default(),
-            offer.invoice
+            offer.invoice,
+            offer.view.offer.as_deref().map(|text| format!("; of the offer {text}")).unwrap_or_default()
         );
         self.say(text)
     }

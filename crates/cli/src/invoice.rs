@@ -30,6 +30,11 @@ impl Invoice {
     /// Decodes an invoice in any case, with or without `lightning:`. The error says why it is none.
     pub fn decode(text: &str) -> Result<Self, String> {
         let bare = strip_scheme(text);
+        if is_bolt12(bare) {
+            return Err("a BOLT12 invoice, which this program neither reads nor pays; Core Lightning does \
+                        (lightning-cli decode, lightning-cli pay)"
+                .to_owned());
+        }
         let raw: SignedRawBolt11Invoice =
             bare.parse().map_err(|error| format!("not a BOLT11 invoice: {error}"))?;
         let signature_ok = raw.recover_payee_pub_key().is_ok() && raw.check_signature();
@@ -56,9 +61,13 @@ impl Invoice {
     /// Whether a text looks like an invoice rather than a token.
     pub fn looks_like_one(text: &str) -> bool {
         let bare = strip_scheme(text).to_ascii_lowercase();
-        ["lnbc", "lntb", "lnsb"].iter().any(|prefix| bare.starts_with(prefix))
+        (is_bolt12(&bare) || ["lnbc", "lntb", "lnsb"].iter().any(|prefix| bare.starts_with(prefix)))
             && !bare.contains([' ', ':', '='])
     }
+}
+
+fn is_bolt12(bare: &str) -> bool {
+    bare.get(..4).is_some_and(|prefix| prefix.eq_ignore_ascii_case("lni1"))
 }
 
 fn strip_scheme(text: &str) -> &str {

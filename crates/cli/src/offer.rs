@@ -66,6 +66,7 @@ impl Offer {
                 expires_at: invoice.expires_at,
                 network: invoice.network,
                 invoice: parsed.invoice.clone(),
+                offer: parsed.offer,
                 token: parsed.token.clone(),
             },
             token: parsed.token,

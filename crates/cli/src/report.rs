@@ -79,6 +79,9 @@ pub struct ChallengeView {
     pub network: &'static str,
     /// The invoice.
     pub invoice: String,
+    /// The BOLT12 offer that the server says it is of. Only the invoice pays for this token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub offer: Option<String>,
     /// The macaroon.
     pub token: String,
 }

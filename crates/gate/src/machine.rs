@@ -61,6 +61,7 @@ struct Unpaid {
     macaroon: Macaroon,
     bolt11: String,
     expires_at: u64,
+    offer: String,
 }
 
 /// Where a course leads.
@@ -184,6 +185,7 @@ impl Course {
             Seen { unpaid: Some(unpaid), .. } => Next::Respond(respond(End::Unpaid(Asked {
                 macaroon_b64: &unpaid.macaroon.to_base64(),
                 invoice: &unpaid.bolt11,
+                offer: advertised(&unpaid.offer),
                 expires_at: unpaid.expires_at,
             }))),
             Seen { stale: None, refusal: Some(refusal), .. } => {
@@ -271,9 +273,9 @@ impl Suspended {
                     issued: None,
                 });
             }
-            Answer::Unsettled { bolt11, expires_at } if is_invoice(&bolt11) => {
+            Answer::Unsettled { bolt11, expires_at, offer } if is_bech32(&bolt11) => {
                 let macaroon = without_preimage(token, keys);
-                seen.unpaid.get_or_insert(Unpaid { macaroon, bolt11, expires_at });
+                seen.unpaid.get_or_insert(Unpaid { macaroon, bolt11, expires_at, offer });
             }
             Answer::UsedUp => seen.stale = seen.stale.or(Some(Stale::UsedUp)),
             Answer::Dead => seen.stale = seen.stale.or(Some(Stale::InvoiceGone)),
@@ -290,11 +292,11 @@ impl Suspended {
 
     /// The answer to [`Question::Invoice`].
     fn challenge(&self, answer: Answer, keys: &KeyRing, now: u64) -> Step {
-        let (payment_hash, bolt11, nonce, expires_at, amount_msat, ecash) = match answer {
-            Answer::Invoice { payment_hash, bolt11, nonce, expires_at, amount_msat, ecash }
-                if is_invoice(&bolt11) && amount_msat > 0 =>
+        let (payment_hash, bolt11, nonce, expires_at, amount_msat, ecash, offer) = match answer {
+            Answer::Invoice { payment_hash, bolt11, nonce, expires_at, amount_msat, ecash, offer }
+                if is_bech32(&bolt11) && amount_msat > 0 =>
             {
-                (payment_hash, bolt11, nonce, expires_at, amount_msat, ecash)
+                (payment_hash, bolt11, nonce, expires_at, amount_msat, ecash, offer)
             }
             Answer::Failed(failure) => return failed(failure),
             Answer::Invoice { .. }
@@ -318,7 +320,12 @@ impl Suspended {
             return failed(Failure::Internal);
         }
         Step::Respond(respond(End::Challenged {
-            asked: Asked { macaroon_b64: &macaroon_b64, invoice: &bolt11, expires_at },
+            asked: Asked {
+                macaroon_b64: &macaroon_b64,
+                invoice: &bolt11,
+                offer: advertised(&offer),
+                expires_at,
+            },
             amount: Msat(amount_msat),
             instead_of: self.course.seen.stale,
             ecash: Some(ecash).filter(|ecash| is_ecash_request(ecash)),
@@ -377,8 +384,13 @@ fn is_ecash_request(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_=+/".contains(&byte))
 }
 
+/// The offer, where there is one that is fit for a header: without it the challenge is as good.
+fn advertised(offer: &str) -> Option<&str> {
+    Some(offer).filter(|offer| is_bech32(offer))
+}
+
 /// Fit for a header: bech32 is letters and digits.
-fn is_invoice(text: &str) -> bool {
+fn is_bech32(text: &str) -> bool {
     // Without a branch, so that many bytes are looked at at once.
     let other = text.bytes().fold(0, |seen, byte| {
         let fit = byte.is_ascii_digit() | (byte | 0x20).is_ascii_lowercase();

@@ -77,6 +77,8 @@ pub(crate) enum End<'a> {
 pub(crate) struct Asked<'a> {
     pub(crate) macaroon_b64: &'a str,
     pub(crate) invoice: &'a str,
+    /// The BOLT12 offer that the invoice is of. In the header only, beside the invoice: paying the offer buys nothing.
+    pub(crate) offer: Option<&'a str>,
     pub(crate) expires_at: u64,
 }
 
@@ -148,9 +150,10 @@ fn ecash_failed(failure: Failure) -> Response {
 }
 
 fn payment_required(asked: &Asked<'_>, amount: Option<Msat>, detail: &str, outcome: Outcome) -> Response {
-    let challenge = Challenge { macaroon_b64: asked.macaroon_b64, invoice: asked.invoice };
+    let Asked { macaroon_b64, invoice, offer, expires_at } = *asked;
+    let challenge = Challenge { macaroon_b64, invoice, offer };
     let amount = amount.map(|msat| format!(r#""amount_msat":{},"#, msat.0)).unwrap_or_default();
-    let facts = format!(r#"{amount}"expires_at":{},"#, asked.expires_at);
+    let facts = format!(r#"{amount}"expires_at":{expires_at},"#);
     answer(402, "payment_required", detail, &facts, outcome)
         .header("WWW-Authenticate", challenge.header_value())
 }

@@ -143,7 +143,7 @@ pub enum Answer {
     Invoice {
         /// Of the invoice.
         payment_hash: PaymentHash,
-        /// The invoice.
+        /// The invoice: BOLT11, or of a BOLT12 offer.
         bolt11: String,
         /// Random bytes for the token's id.
         nonce: [u8; 28],
@@ -153,6 +153,8 @@ pub enum Answer {
         amount_msat: u64,
         /// The same price as a payment request for ecash; empty where none is taken.
         ecash: String,
+        /// The BOLT12 offer that the invoice is of; empty where it is of none.
+        offer: String,
     },
     /// To [`Question::Ecash`]: it is a payment like any other now.
     Paid {
@@ -180,6 +182,8 @@ pub enum Answer {
         bolt11: String,
         /// When it expires, Unix seconds.
         expires_at: u64,
+        /// The BOLT12 offer that the invoice is of; empty where it is of none.
+        offer: String,
     },
     /// Settled, and all uses drawn.
     UsedUp,

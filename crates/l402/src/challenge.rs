@@ -9,16 +9,20 @@ use crate::text;
 pub struct Challenge<'a> {
     /// The token's macaroon in standard base64.
     pub macaroon_b64: &'a str,
-    /// The invoice, BOLT 11.
+    /// The invoice, BOLT 11 or BOLT 12.
     pub invoice: &'a str,
+    /// The BOLT 12 offer that the invoice is of. For the client's information: only the invoice pays for this token.
+    pub offer: Option<&'a str>,
 }
 
 impl Challenge<'_> {
     /// The header's value in the one form that every known client parses: macaroon first, comma and space between,
-    /// all quoted. The current specification's `token` and `version` come last; older clients skip them.
+    /// all quoted. The current specification's `token` and `version` come after them, then the offer; older clients skip these.
     pub fn header_value(&self) -> String {
         let macaroon = text::quoted(self.macaroon_b64);
         let invoice = text::quoted(self.invoice);
+        let offer =
+            self.offer.map(|offer| [r#"", offer=""#, &text::quoted(offer)].concat()).unwrap_or_default();
         [
             r#"L402 macaroon=""#,
             &macaroon,
@@ -26,6 +30,7 @@ impl Challenge<'_> {
             &invoice,
             r#"", version="0", token=""#,
             &macaroon,
+            &offer,
             "\"",
         ]
         .concat()
@@ -44,6 +49,8 @@ pub struct ParsedChallenge {
     pub token: String,
     /// The invoice to pay.
     pub invoice: String,
+    /// `offer`, where it is given: the BOLT 12 offer that the invoice is of.
+    pub offer: Option<String>,
     /// `version`, where it is given.
     pub version: Option<String>,
     /// Every parameter in its order, these included.
@@ -68,6 +75,7 @@ pub fn parse(value: &str) -> Result<ParsedChallenge, ChallengeError> {
     Ok(ParsedChallenge {
         token: get("token").or_else(|| get("macaroon")).ok_or(ChallengeError::NoToken)?,
         invoice: get("invoice").ok_or(ChallengeError::NoInvoice)?,
+        offer: get("offer"),
         version: get("version"),
         params: params.clone(),
     })

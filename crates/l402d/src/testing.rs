@@ -3,7 +3,7 @@
 use std::{
     future::pending,
     sync::{
-        Mutex,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
@@ -51,6 +51,8 @@ pub struct Wallet {
     pub creates: AtomicUsize,
     pub look_ups: AtomicUsize,
     pub repeat_invoices: AtomicBool,
+    /// The offer that all of its invoices are of.
+    pub offer: Mutex<Option<Arc<str>>>,
     /// Unix seconds; [`FAR`] unless set.
     pub expires_at: AtomicU64,
     cancel: Mutex<Act<Cancelled>>,
@@ -72,6 +74,7 @@ impl Wallet {
             creates: AtomicUsize::new(0),
             look_ups: AtomicUsize::new(0),
             repeat_invoices: AtomicBool::new(false),
+            offer: Mutex::default(),
             expires_at: AtomicU64::new(FAR),
             cancel: Mutex::new(Act::Answer(Ok(Cancelled::Done))),
             cancelled: Mutex::default(),
@@ -201,6 +204,10 @@ impl Lightning for Wallet {
             push: "push",
             cancel: Some("cancel"),
         }
+    }
+
+    fn offer(&self) -> Option<Arc<str>> {
+        self.offer.lock().unwrap().clone()
     }
 
     fn try_push(&self) -> Reply<'_, bool> {

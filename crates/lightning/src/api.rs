@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use l402::{Msat, PaymentHash, Preimage};
 use tokio::sync::mpsc;
@@ -42,6 +43,12 @@ pub trait Lightning: Send + Sync {
     /// What this kind of wallet calls its calls: for the operator.
     fn calls(&self) -> Calls;
 
+    /// The BOLT12 offer that every invoice of this wallet is of, where it is one. It is public, and told beside each
+    /// invoice.
+    fn offer(&self) -> Option<Arc<str>> {
+        None
+    }
+
     /// The least that it makes an invoice for, from one satoshi on.
     fn least(&self) -> Reply<'_, Msat> {
         Box::pin(async { Ok(Msat(1000)) })
@@ -76,7 +83,7 @@ pub struct InvoiceRequest {
 pub struct Invoice {
     /// Its payment hash.
     pub payment_hash: PaymentHash,
-    /// What the client pays (BOLT 11).
+    /// What the client pays (BOLT 11, or BOLT 12 where the wallet is an offer).
     pub bolt11: String,
     /// When it expires, Unix seconds.
     pub expires_at: u64,

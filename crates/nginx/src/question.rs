@@ -42,9 +42,9 @@ pub fn to_frame(question: &Question, id: u64, request: [u8; 16]) -> ToAgent {
 /// What a frame answers, and why, where l402d has something to tell the operator.
 pub fn to_answer(frame: FromAgent) -> (Answer, Option<String>) {
     let answer = match frame {
-        FromAgent::Invoice { payment_hash, bolt11, nonce, expires_at, amount_msat, ecash, .. } => {
+        FromAgent::Invoice { payment_hash, bolt11, nonce, expires_at, amount_msat, ecash, offer, .. } => {
             let payment_hash = PaymentHash(payment_hash);
-            Answer::Invoice { payment_hash, bolt11, nonce, expires_at, amount_msat, ecash }
+            Answer::Invoice { payment_hash, bolt11, nonce, expires_at, amount_msat, ecash, offer }
         }
         FromAgent::Paid { payment_hash, preimage, nonce, paid_at, .. } => Answer::Paid {
             payment_hash: PaymentHash(payment_hash),
@@ -55,7 +55,9 @@ pub fn to_answer(frame: FromAgent) -> (Answer, Option<String>) {
         FromAgent::EcashRefused { reason, .. } => Answer::EcashRefused(reason),
         FromAgent::NoEcash { .. } => Answer::NoEcash,
         FromAgent::Granted { remaining, .. } => Answer::Granted { remaining },
-        FromAgent::Unsettled { bolt11, expires_at, .. } => Answer::Unsettled { bolt11, expires_at },
+        FromAgent::Unsettled { bolt11, expires_at, offer, .. } => {
+            Answer::Unsettled { bolt11, expires_at, offer }
+        }
         FromAgent::UsedUp { .. } => Answer::UsedUp,
         FromAgent::Dead { .. } => Answer::Dead,
         FromAgent::CannotLookUp { .. } => Answer::CannotLookUp,

@@ -6,7 +6,7 @@
 /// The highest price, in millisatoshi: all bitcoin there will ever be. It also fits LND's `int64`.
 pub const MAX_MSAT: u64 = 2_100_000_000_000_000_000;
 
-/// The longest offer taken, in characters: one with several paths has about a thousand.
+/// The longest offer taken, in characters: one with several paths has about a thousand. Each challenge's header repeats it.
 const MAX_OFFER: usize = 4 * 1024;
 
 /// The longest life of a token, in seconds (100 years), so that no date overflows.
@@ -93,7 +93,8 @@ pub fn offer(text: &str) -> Option<String> {
     let joined: String = text.chars().filter(|letter| !matches!(letter, '+' | ' ' | '\t')).collect();
     let lower = joined.to_ascii_lowercase();
     let letters = lower.strip_prefix("lno1")?;
-    let fits = (8..=MAX_OFFER).contains(&letters.len())
+    let fits = letters.len() >= 8
+        && lower.len() <= MAX_OFFER
         && letters.bytes().all(|byte| b"qpzry9x8gf2tvdw0s3jn54khce6mua7l".contains(&byte));
     (fits && (joined == lower || joined == joined.to_ascii_uppercase())).then_some(lower)
 }

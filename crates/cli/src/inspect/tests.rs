@@ -47,7 +47,7 @@ fn paid(caveats: &[&str]) -> String {
 }
 
 fn challenge(token: &str, invoice: &str) -> String {
-    Challenge { macaroon_b64: token, invoice }.header_value()
+    Challenge { macaroon_b64: token, invoice, offer: None }.header_value()
 }
 
 /// Compares with a file of `tests/golden`.
@@ -79,6 +79,18 @@ fn a_good_challenge() {
     golden("challenge.json", &found);
     let line = format!("< WWW-Authenticate: {text}");
     assert_eq!(inspect(&line, NOW, false).render(NOW), found.render(NOW));
+}
+
+#[test]
+fn an_offer_is_shown_and_a_bolt12_invoice_named() {
+    let token = token(&SOLD);
+    let with =
+        |invoice: &str| Challenge { macaroon_b64: &token, invoice, offer: Some("lno1pp") }.header_value();
+    let found = inspect(&with(&bolt11(|_| {})), NOW, false);
+    assert!(found.render(NOW).contains("  offer         lno1pp\n"), "{}", found.render(NOW));
+    assert_eq!(found.problems, Vec::<String>::new());
+    problem(&with("lni1qq"), "a BOLT12 invoice");
+    problem("LNI1QQ", "a BOLT12 invoice");
 }
 
 #[test]

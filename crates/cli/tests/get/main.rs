@@ -229,6 +229,29 @@ fn both_orders_and_several_schemes_are_understood() {
     }
 }
 
+/// It is told, and the invoice is what is paid.
+#[test]
+fn an_offer_beside_the_invoice() {
+    let world = World::new();
+    let form: fn(&str, &str) -> String = |token, invoice| {
+        format!("L402 macaroon=\"{token}\", invoice=\"{invoice}\", token=\"{token}\", offer=\"lno1pqqs\"")
+    };
+    world.shop.manner(|manner| manner.challenge = Some(form));
+    let text = String::from_utf8(world.get("/page", &["--dry-run"]).stdout).unwrap();
+    assert!(text.trim_end().ends_with("; of the offer lno1pqqs"), "{text}");
+    let (code, report) = world.json("/page", &["--dry-run"]);
+    assert_eq!((code, report["challenge"]["offer"].as_str()), (0, Some("lno1pqqs")), "{report}");
+    assert_eq!(world.json("/page", &[]).0, 0);
+    assert_eq!(world.payments(), 1);
+    world.shop.manner(|manner| {
+        manner.challenge =
+            Some(|token, _| format!("L402 macaroon=\"{token}\", invoice=\"lni1qq\", offer=\"lno1qq\""))
+    });
+    let (code, report) = world.json("/other", &[]);
+    assert_eq!(code, 6, "{report}");
+    assert!(report["error"]["message"].as_str().unwrap().contains("BOLT12"), "{report}");
+}
+
 #[test]
 fn an_unusable_challenge_is_not_paid() {
     let world = World::new();

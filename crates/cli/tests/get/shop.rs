@@ -193,7 +193,8 @@ impl Inner {
             return (200, String::new(), "looked up\n".into());
         }
         let macaroon_b64 = macaroon.to_base64();
-        let value = Challenge { macaroon_b64: &macaroon_b64, invoice: &invoice.bolt11 }.header_value();
+        let value =
+            Challenge { macaroon_b64: &macaroon_b64, invoice: &invoice.bolt11, offer: None }.header_value();
         (402, format!("WWW-Authenticate: {value}\r\n"), String::new())
     }
 
@@ -218,7 +219,7 @@ impl Inner {
         let token = Macaroon::mint(&self.root, &identifier, "shop.test", terms.caveats()).to_base64();
         let value = match manner.challenge {
             Some(form) => form(&token, &invoice.bolt11),
-            None => Challenge { macaroon_b64: &token, invoice: &invoice.bolt11 }.header_value(),
+            None => Challenge { macaroon_b64: &token, invoice: &invoice.bolt11, offer: None }.header_value(),
         };
         (402, format!("WWW-Authenticate: {value}\r\n"), "pay first\n".into())
     }

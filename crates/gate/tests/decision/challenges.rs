@@ -45,11 +45,9 @@ fn the_invoice_is_for_what_is_sold() {
 fn a_challenge_says_what_its_invoice_is_over() {
     let challenge = |policy: &Policy<'_>, listed| {
         let (mut gate, _) = start(policy, None);
-        let Answer::Invoice { payment_hash, bolt11, nonce, expires_at, ecash, .. } = invoice() else {
-            panic!()
-        };
-        let amount_msat = listed;
-        let answer = Answer::Invoice { payment_hash, bolt11, nonce, expires_at, amount_msat, ecash };
+        let mut answer = invoice();
+        let Answer::Invoice { amount_msat, .. } = &mut answer else { panic!() };
+        *amount_msat = listed;
         answered(gate.resume(answer, &keys(), NOW))
     };
     let computed = Policy { computed_price: true, ..policy() };
@@ -99,6 +97,30 @@ fn the_challenge_is_in_the_one_form_every_client_parses() {
         header(&response, "WWW-Authenticate").unwrap(),
         format!(r#"L402 macaroon="{mac}", invoice="{INVOICE}", version="0", token="{mac}""#)
     );
+}
+
+#[test]
+fn an_offer_is_advertised_beside_its_invoice() {
+    let (mut gate, _) = start(&policy(), None);
+    let response = answered(gate.resume(invoice_of("lno1pg257enxv4ezqcneype82um50ynhxgrw"), &keys(), NOW));
+    let value = header(&response, "WWW-Authenticate").unwrap();
+    assert!(value.ends_with(r#"", offer="lno1pg257enxv4ezqcneype82um50ynhxgrw""#), "{value}");
+    let parsed = challenge::parse(value).unwrap();
+    assert_eq!(parsed.invoice, INVOICE);
+    assert_eq!(parsed.offer.as_deref(), Some("lno1pg257enxv4ezqcneype82um50ynhxgrw"));
+    assert!(Macaroon::from_text(&parsed.token).unwrap().verify_signature(&key()));
+}
+
+/// The invoice can be paid without it.
+#[test]
+fn an_offer_that_does_not_fit_a_header_is_left_out() {
+    for offer in ["", "lno1\r\nX: y", "lno1\", invoice=\"lnbc1", "lno1 q", "lno1\u{e9}"] {
+        let (mut gate, _) = start(&policy(), None);
+        let response = answered(gate.resume(invoice_of(offer), &keys(), NOW));
+        assert_eq!(response.status, 402, "{offer:?}");
+        let value = header(&response, "WWW-Authenticate").unwrap();
+        assert!(!value.contains("offer"), "{offer:?}: {value}");
+    }
 }
 
 #[test]

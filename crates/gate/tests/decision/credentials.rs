@@ -159,7 +159,7 @@ fn auto_detect_not_yet_paid_gets_the_same_invoice_and_token() {
     let url_safe = presented.to_base64().replace('+', "-").replace('/', "_");
     let header = format!("LSAT {}", url_safe.trim_end_matches('='));
     let (mut gate, _) = start(&Policy { auto_detect: true, ..policy() }, Some(&header));
-    let same = Answer::Unsettled { bolt11: "lnbcrt1same".to_owned(), expires_at: NOW + 33 };
+    let same = unsettled("lnbcrt1same", NOW + 33);
     let response = answered(gate.resume(same, &keys(), NOW));
     assert_eq!((response.status, response.outcome), (402, Outcome::Unpaid));
     let challenge = challenge::parse(super::header(&response, "WWW-Authenticate").unwrap()).unwrap();
@@ -171,12 +171,23 @@ fn auto_detect_not_yet_paid_gets_the_same_invoice_and_token() {
 }
 
 #[test]
+fn not_yet_paid_gets_the_offer_too() {
+    let header = format!("L402 {}", macaroon(&SINGLE).to_base64());
+    let (mut gate, _) = start(&Policy { auto_detect: true, ..policy() }, Some(&header));
+    let of_offer =
+        Answer::Unsettled { bolt11: "lni1same".to_owned(), expires_at: NOW, offer: "lno1same".to_owned() };
+    let response = answered(gate.resume(of_offer, &keys(), NOW));
+    let challenge = challenge::parse(super::header(&response, "WWW-Authenticate").unwrap()).unwrap();
+    assert_eq!((challenge.invoice.as_str(), challenge.offer.as_deref()), ("lni1same", Some("lno1same")));
+}
+
+#[test]
 fn a_preimage_caveat_is_not_sent_back_with_the_invoice() {
     let caveat = format!("preimage={}", preimage().expose_hex());
     let header = format!("L402 {}", macaroon(&single_and(&caveat)).to_base64());
     let (mut gate, step) = start(&policy(), Some(&header));
     assert_eq!(asked(step), redeem(Proof::Preimage(preimage()), Some(1)));
-    let unsettled = Answer::Unsettled { bolt11: "lnbcrt1same".to_owned(), expires_at: NOW };
+    let unsettled = unsettled("lnbcrt1same", NOW);
     let response = answered(gate.resume(unsettled, &keys(), NOW));
     let challenge = challenge::parse(super::header(&response, "WWW-Authenticate").unwrap()).unwrap();
     assert_eq!(challenge.token, macaroon(&SINGLE).to_base64());
@@ -277,7 +288,7 @@ fn of_several_tokens_stale_beats_refused_and_unpaid_beats_stale() {
     let alone = macaroon(&SINGLE).to_base64();
     let auto = Policy { auto_detect: true, ..policy() };
     let (mut gate, _) = start(&auto, Some(&format!("L402 {alone}, {second}")));
-    let unsettled = Answer::Unsettled { bolt11: "lnbcrt1same".to_owned(), expires_at: NOW };
+    let unsettled = unsettled("lnbcrt1same", NOW);
     asked(gate.resume(unsettled, &keys(), NOW));
     let response = answered(gate.resume(Answer::UsedUp, &keys(), NOW));
     assert_eq!(response.outcome, Outcome::Unpaid);

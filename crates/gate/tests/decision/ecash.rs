@@ -209,11 +209,9 @@ fn a_challenge_carries_the_payment_request_beside_it() {
     let request = |ecash: &str| {
         let (mut gate, step) = crate::start(&policy(), None);
         assert!(is_invoice_question(&asked(step)));
-        let Answer::Invoice { payment_hash, bolt11, nonce, expires_at, amount_msat, .. } = invoice() else {
-            panic!()
-        };
-        let ecash = ecash.to_owned();
-        let answer = Answer::Invoice { payment_hash, bolt11, nonce, expires_at, amount_msat, ecash };
+        let mut answer = invoice();
+        let Answer::Invoice { ecash: carried, .. } = &mut answer else { panic!() };
+        *carried = ecash.to_owned();
         answered(gate.resume(answer, &keys(), NOW))
     };
     let response = request("creqApWF1Y3NhdA==");

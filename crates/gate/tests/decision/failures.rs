@@ -51,9 +51,10 @@ fn without_keys_nothing_is_decided() {
 
 #[test]
 fn answers_to_other_questions_are_our_fault() {
-    let unsettled = || Answer::Unsettled { bolt11: "lnbcrt1same".to_owned(), expires_at: NOW };
     let granted = || Answer::Granted { remaining: Some(1) };
-    for answer in [granted(), unsettled(), Answer::UsedUp, Answer::Dead, Answer::CannotLookUp] {
+    for answer in
+        [granted(), unsettled("lnbcrt1same", NOW), Answer::UsedUp, Answer::Dead, Answer::CannotLookUp]
+    {
         let (mut gate, step) = start(&policy(), None);
         asked(step);
         assert_eq!(answered(gate.resume(answer.clone(), &keys(), NOW)).status, 500, "{answer:?}");
@@ -77,11 +78,12 @@ fn an_invoice_that_does_not_fit_a_header_is_not_sent() {
             expires_at: NOW,
             amount_msat: 10_000,
             ecash: String::new(),
+            offer: String::new(),
         };
         assert_eq!(answered(gate.resume(odd, &keys(), NOW)).status, 500, "{bolt11:?}");
         let alone = format!("L402 {}", macaroon(&SINGLE).to_base64());
         let (mut gate, _) = start(&Policy { auto_detect: true, ..policy() }, Some(&alone));
-        let odd = Answer::Unsettled { bolt11: bolt11.to_owned(), expires_at: NOW };
+        let odd = unsettled(bolt11, NOW);
         assert_eq!(answered(gate.resume(odd, &keys(), NOW)).status, 500, "{bolt11:?}");
     }
 }

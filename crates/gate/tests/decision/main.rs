@@ -66,6 +66,11 @@ fn request(authorization: Option<&str>) -> Request<'_> {
 }
 
 fn invoice() -> Answer {
+    invoice_of("")
+}
+
+/// An invoice of this offer.
+fn invoice_of(offer: &str) -> Answer {
     Answer::Invoice {
         payment_hash: hash(),
         bolt11: INVOICE.to_owned(),
@@ -73,7 +78,13 @@ fn invoice() -> Answer {
         expires_at: NOW + 600,
         amount_msat: 10_000,
         ecash: String::new(),
+        offer: offer.to_owned(),
     }
+}
+
+/// Not paid yet.
+fn unsettled(bolt11: &str, expires_at: u64) -> Answer {
+    Answer::Unsettled { bolt11: bolt11.to_owned(), expires_at, offer: String::new() }
 }
 
 fn start(policy: &Policy<'_>, authorization: Option<&str>) -> (Gate, Step) {

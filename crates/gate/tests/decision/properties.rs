@@ -36,7 +36,11 @@ fn any_answer() -> impl Strategy<Value = Answer> {
     prop_oneof![
         Just(invoice()),
         any::<Option<u32>>().prop_map(|remaining| Answer::Granted { remaining }),
-        "[a-z0-9\"\r]{0,8}".prop_map(|bolt11| Answer::Unsettled { bolt11, expires_at: NOW }),
+        ("[a-z0-9\"\r]{0,8}", "[a-z0-9\"\r]{0,8}").prop_map(|(bolt11, offer)| Answer::Unsettled {
+            bolt11,
+            expires_at: NOW,
+            offer
+        }),
         Just(Answer::UsedUp),
         Just(Answer::Dead),
         Just(Answer::CannotLookUp),

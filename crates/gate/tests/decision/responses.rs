@@ -24,11 +24,12 @@ fn all() -> Vec<Response> {
         expires_at: u64::MAX,
         amount_msat: u64::MAX,
         ecash: "creqA".repeat(200),
+        offer: "lno1".repeat(1000),
     };
     let mut all = vec![
         resume(None, false, invoice()),
         answered(dearest.resume(last, &keys(), NOW)),
-        resume(Some(&alone), true, Answer::Unsettled { bolt11: INVOICE.to_owned(), expires_at: u64::MAX }),
+        resume(Some(&alone), true, unsettled(INVOICE, u64::MAX)),
         resume(Some(&alone), true, Answer::CannotLookUp),
         resume(Some(&header), false, Answer::UsedUp),
         resume(Some(&header), false, Answer::Dead),

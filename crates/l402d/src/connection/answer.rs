@@ -4,6 +4,7 @@ use std::{
     future::{Future, poll_fn},
     panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
+    sync::Arc,
     task::Poll,
 };
 
@@ -103,7 +104,9 @@ impl Question {
             }
             Self::Redeem(redemption) => Ok(match engine.redeem(redemption).await? {
                 Redeemed::Granted { remaining } => FromAgent::Granted { id, remaining },
-                Redeemed::Unsettled { bolt11, expires_at } => FromAgent::Unsettled { id, bolt11, expires_at },
+                Redeemed::Unsettled { bolt11, expires_at, offer } => {
+                    FromAgent::Unsettled { id, bolt11, expires_at, offer: told(offer) }
+                }
                 Redeemed::UsedUp => FromAgent::UsedUp { id },
                 Redeemed::Dead => FromAgent::Dead { id },
                 Redeemed::CannotLookUp => FromAgent::CannotLookUp { id },
@@ -113,8 +116,13 @@ impl Question {
 }
 
 fn invoice(id: u64, ready: Ready, amount_msat: u64, ecash: String) -> FromAgent {
-    let Ready { payment_hash, bolt11, nonce, expires_at } = ready;
-    FromAgent::Invoice { id, payment_hash: payment_hash.0, bolt11, nonce, expires_at, amount_msat, ecash }
+    let Ready { payment_hash, bolt11, offer, nonce, expires_at } = ready;
+    let (payment_hash, offer) = (payment_hash.0, told(offer));
+    FromAgent::Invoice { id, payment_hash, bolt11, nonce, expires_at, amount_msat, ecash, offer }
+}
+
+fn told(offer: Option<Arc<str>>) -> String {
+    offer.as_deref().unwrap_or_default().to_owned()
 }
 
 /// The future's result; `None` if it panicked. The panic hook has logged where.

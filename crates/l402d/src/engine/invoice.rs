@@ -14,8 +14,10 @@ use super::{Engine, Failure, INVOICE_EXPIRY_S, backend::Backend, pool::Wanted, u
 pub struct Ready {
     /// Its payment hash.
     pub payment_hash: PaymentHash,
-    /// The invoice (BOLT 11).
+    /// The invoice (BOLT 11, or of a BOLT 12 offer).
     pub bolt11: String,
+    /// The BOLT 12 offer that it is of, where it is of one.
+    pub offer: Option<Arc<str>>,
     /// 28 random bytes for the id of its token.
     pub nonce: [u8; 28],
     /// When it expires, in Unix seconds.
@@ -23,12 +25,12 @@ pub struct Ready {
 }
 
 impl Ready {
-    pub(super) fn new(made: Invoice) -> Result<Self, Failure> {
+    pub(super) fn new(made: Invoice, offer: Option<Arc<str>>) -> Result<Self, Failure> {
         let mut nonce = [0; 28];
         getrandom::fill(&mut nonce)
             .map_err(|error| Failure::internal(format!("no random bytes: {error}")))?;
         let Invoice { payment_hash, bolt11, expires_at } = made;
-        Ok(Self { payment_hash, bolt11, nonce, expires_at })
+        Ok(Self { payment_hash, bolt11, offer, nonce, expires_at })
     }
 }
 
@@ -59,7 +61,7 @@ impl Backend {
             description: wanted.description.clone(),
             expiry_s: INVOICE_EXPIRY_S,
         };
-        let made = Ready::new(self.call(self.lightning.create(&ask)).await?)?;
+        let made = Ready::new(self.call(self.lightning.create(&ask)).await?, self.lightning.offer())?;
         if !self.issue(&made, wanted.amount_msat) {
             return Err(self.returned_twice(made.payment_hash));
         }

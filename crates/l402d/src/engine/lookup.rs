@@ -1,5 +1,7 @@
 //! Is it paid? From memory, from the store, from the node, which is asked in turn (`turns.rs`).
 
+use std::sync::Arc;
+
 use l402::PaymentHash;
 use lightning::Lookup;
 use store::Settled;
@@ -10,7 +12,7 @@ use super::{Failure, backend::Backend, unix_now};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     Paid,
-    Unsettled { bolt11: String, expires_at: u64 },
+    Unsettled { bolt11: String, expires_at: u64, offer: Option<Arc<str>> },
     Dead,
     CannotLookUp,
 }
@@ -49,7 +51,9 @@ impl Backend {
     fn pending(&self, hash: PaymentHash, bolt11: Option<String>, expires_at: u64) -> Verdict {
         let bolt11 = bolt11.or_else(|| self.issued().open(&hash).map(|(bolt11, _)| bolt11));
         match bolt11 {
-            Some(bolt11) if expires_at > unix_now() => Verdict::Unsettled { bolt11, expires_at },
+            Some(bolt11) if expires_at > unix_now() => {
+                Verdict::Unsettled { bolt11, expires_at, offer: self.lightning.offer() }
+            }
             Some(_) | None => Verdict::Dead,
         }
     }

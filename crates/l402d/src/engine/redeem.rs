@@ -1,5 +1,7 @@
 //! May this request pass? Paid first, then drawn, durably, before the answer.
 
+use std::sync::Arc;
+
 use agent_api::Proof;
 use l402::{PaymentHash, Preimage};
 use store::{Claim, Claimed, RequestId};
@@ -35,6 +37,8 @@ pub enum Redeemed {
         bolt11: String,
         /// When it expires, in Unix seconds.
         expires_at: u64,
+        /// The BOLT 12 offer that it is of, where it is of one.
+        offer: Option<Arc<str>>,
     },
     /// Paid, and all that it bought was served.
     UsedUp,
@@ -63,8 +67,8 @@ impl Engine {
             }
             Proof::LookUp => match self.verdict(&backend, payment_hash).await? {
                 Verdict::Paid => {}
-                Verdict::Unsettled { bolt11, expires_at } => {
-                    return Ok(Redeemed::Unsettled { bolt11, expires_at });
+                Verdict::Unsettled { bolt11, expires_at, offer } => {
+                    return Ok(Redeemed::Unsettled { bolt11, expires_at, offer });
                 }
                 Verdict::Dead => return Ok(Redeemed::Dead),
                 Verdict::CannotLookUp => return Ok(Redeemed::CannotLookUp),

@@ -223,7 +223,7 @@ impl Turn {
         };
         let made = self.backend.call_behind(self.backend.lightning.create(&ask)).await?;
         self.backend.circuit.works();
-        let invoice = Ready::new(made)?;
+        let invoice = Ready::new(made, self.backend.lightning.offer())?;
         let hash = invoice.payment_hash;
         let known = self.backend.issued().contains(&hash);
         self.open = false;

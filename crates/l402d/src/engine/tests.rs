@@ -52,7 +52,7 @@ fn redemption(n: u32, request: u32, proof: Proof, limit: Option<u32>) -> Redempt
 }
 
 fn unsettled(n: u32) -> Result<Redeemed, Failure> {
-    Ok(Redeemed::Unsettled { bolt11: format!("lnbcrt{n}"), expires_at: FAR })
+    Ok(Redeemed::Unsettled { bolt11: format!("lnbcrt{n}"), expires_at: FAR, offer: None })
 }
 
 const GRANTED: Result<Redeemed, Failure> = Ok(Redeemed::Granted { remaining: Some(0) });

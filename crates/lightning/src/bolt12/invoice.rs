@@ -3,6 +3,7 @@
 //!
 //! The invoice comes from our own node, whose offer it is; its signature is checked by the wallet that pays it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use l402::{Msat, PaymentHash};
@@ -43,8 +44,8 @@ const CHAINS: [(&str, Network); 5] = [
 /// An operator's offer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Offer {
-    /// As it was written, in one piece.
-    pub(super) text: String,
+    /// In one piece, as it was written otherwise.
+    pub(super) text: Arc<str>,
     bytes: Vec<u8>,
     /// What it asks for; `None`: any amount.
     pub(super) amount: Option<Msat>,
@@ -76,8 +77,8 @@ impl Offer {
         }
         let amount = find(&records, OFFER_AMOUNT).map(|value| tlv::truncated(value).ok_or_else(none));
         let amount = amount.transpose()?.map(Msat);
-        let text = text.chars().filter(|letter| !letter.is_whitespace() && *letter != '+').collect();
-        Ok(Self { text, bytes, amount })
+        let text: String = text.chars().filter(|letter| !letter.is_whitespace() && *letter != '+').collect();
+        Ok(Self { text: text.into(), bytes, amount })
     }
 
     /// Checks that `text` is an invoice of this offer over `amount`, on `network` as far as that is known; `now` is Unix

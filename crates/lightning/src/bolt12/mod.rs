@@ -53,7 +53,7 @@ impl Bolt12 {
         let deadline = deadline(self.cln.timeout());
         let network = self.cln.network(deadline).await?;
         let mut params = json!({
-            "offer": self.offer.text,
+            "offer": &*self.offer.text,
             // The node need not try for longer than we wait.
             "timeout": self.cln.timeout().as_secs().max(1),
         });
@@ -102,6 +102,10 @@ impl Lightning for Bolt12 {
 
     fn calls(&self) -> Calls {
         Calls { kind: "BOLT12", create: "fetchinvoice", ..crate::cln::CALLS }
+    }
+
+    fn offer(&self) -> Option<Arc<str>> {
+        Some(Arc::clone(&self.offer.text))
     }
 
     /// An offer for an amount is for no other.

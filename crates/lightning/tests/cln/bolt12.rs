@@ -45,6 +45,7 @@ async fn it_conforms_over_clnrest() {
     let node = Node::start();
     let [_, cln] = node.ways();
     let wallet = Bolt12::new(&Bolt12Settings { cln, ..settings(&node) }, PATIENCE).unwrap();
+    assert_eq!(wallet.offer().as_deref(), Some(&*node.sim.offer("news")));
     conformance::all(&wallet, &node).await;
 }
 

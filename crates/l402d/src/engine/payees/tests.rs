@@ -187,7 +187,7 @@ async fn an_invoice_of_before_is_looked_up_until_it_is_known() {
         let pair = fresh();
         let (maker, other) = if spare { (&pair.spare, &pair.first) } else { (&pair.first, &pair.spare) };
         maker.on_look_up(pending());
-        let shown = Ok(Redeemed::Unsettled { bolt11: "lnbcrt1".into(), expires_at: FAR });
+        let shown = Ok(Redeemed::Unsettled { bolt11: "lnbcrt1".into(), expires_at: FAR, offer: None });
         assert_eq!(pair.look_up(1).await, shown);
         other.on_look_up(Act::Hang);
         sleep(Duration::from_secs(1)).await;
@@ -231,4 +231,32 @@ async fn an_unknown_name_in_the_list_is_named() {
     let wanted = Wanted { amount_msat: 1, description: "a path".into() };
     let failure = pair.engine.invoice("a c", wanted).await.unwrap_err();
     assert!(failure.fault == Fault::Internal && failure.reason.contains("\"c\""), "{}", failure.reason);
+}
+
+/// The offer that is told is that of the wallet whose invoice it is, whether made when asked for or ahead, and later too.
+#[tokio::test(start_paused = true)]
+async fn the_offer_is_of_the_wallet_that_made_the_invoice() {
+    let pair = pair();
+    *pair.spare.offer.lock().unwrap() = Some("lno1b".into());
+    let wanted = || Wanted { amount_msat: 1000, description: "a path".into() };
+    assert_eq!(pair.engine.invoice("a b", wanted()).await.unwrap().offer, None);
+    pair.first.on_create(Act::Answer(Err(LightningError::TimedOut)));
+    let mut made_ahead = 0;
+    for _ in 0..20 {
+        let made = pair.engine.invoice("a b", wanted()).await.unwrap();
+        if made.offer.is_none() {
+            // The first one had made some ahead.
+            continue;
+        }
+        assert_eq!(made.offer.as_deref(), Some("lno1b"));
+        sleep(Duration::from_secs(1)).await;
+        made_ahead += usize::from(pair.engine.ready_invoice("b", &wanted()).is_some_and(|ready| {
+            assert_eq!(ready.offer.as_deref(), Some("lno1b"));
+            true
+        }));
+    }
+    assert!(made_ahead > 0);
+    let shown = |offer| Ok(Redeemed::Unsettled { bolt11: format!("lnbcrt{SPARE}"), expires_at: FAR, offer });
+    assert_eq!(pair.look_up(SPARE).await, shown(Some("lno1b".into())));
+    assert!(matches!(pair.look_up(1).await, Ok(Redeemed::Unsettled { offer: None, .. })));
 }

@@ -10,7 +10,13 @@ fn wanted(amount_msat: u64) -> Wanted {
 }
 
 fn invoice(n: u32) -> Ready {
-    Ready { payment_hash: hash(n), bolt11: format!("lnbcrt{n}"), nonce: [0; 28], expires_at: FAR }
+    Ready {
+        payment_hash: hash(n),
+        bolt11: format!("lnbcrt{n}"),
+        offer: None,
+        nonce: [0; 28],
+        expires_at: FAR,
+    }
 }
 
 /// A pool that was asked for this so often.
