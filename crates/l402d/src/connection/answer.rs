@@ -75,28 +75,37 @@ impl Question {
         FromAgent::Failed { id, fault, reason }
     }
 
+    /// What takes much room while it waits has that made when it is asked: redemptions, which there are most of, need none of it.
     async fn ask(self, id: u64, engine: &Engine) -> Result<FromAgent, Failure> {
         match self {
             Self::Invoice { backend, path, wanted, rate } => {
-                if let Some(rate) = rate {
-                    engine.admit(&rate).await?;
-                }
-                let quote = engine.quote(&path, wanted.amount_msat).await?;
-                let wanted = quote.over(&wanted).into_owned();
-                let ready = engine.invoice_to(&quote, &backend, wanted).await?;
-                Ok(invoice(id, ready, quote.amount_msat, engine.ecash_request(quote.amount_msat)))
+                Box::pin(async move {
+                    if let Some(rate) = rate {
+                        engine.admit(&rate).await?;
+                    }
+                    let quote = engine.quote(&path, wanted.amount_msat).await?;
+                    let wanted = quote.over(&wanted).into_owned();
+                    let ready = engine.invoice_to(&quote, &backend, wanted).await?;
+                    Ok(invoice(id, ready, quote.amount_msat, engine.ecash_request(quote.amount_msat)))
+                })
+                .await
             }
             Self::Ecash { backend, amount_msat, path, terms, token } => {
-                let amount_msat = engine.ecash_price(&path, amount_msat).await;
-                let payee = engine.ecash_payee(&path, backend).await;
-                Ok(match engine.take_ecash(token.expose(), amount_msat, &terms, &payee).await? {
-                    Taken::Paid { payment_hash, preimage, nonce, paid_at } => {
-                        let preimage = Secret32::new(*preimage);
-                        FromAgent::Paid { id, payment_hash, preimage, nonce, paid_at }
-                    }
-                    Taken::Refused(refusal) => FromAgent::EcashRefused { id, reason: refusal.to_string() },
-                    Taken::NoEcash => FromAgent::NoEcash { id },
+                Box::pin(async move {
+                    let amount_msat = engine.ecash_price(&path, amount_msat).await;
+                    let payee = engine.ecash_payee(&path, backend).await;
+                    Ok(match engine.take_ecash(token.expose(), amount_msat, &terms, &payee).await? {
+                        Taken::Paid { payment_hash, preimage, nonce, paid_at } => {
+                            let preimage = Secret32::new(*preimage);
+                            FromAgent::Paid { id, payment_hash, preimage, nonce, paid_at }
+                        }
+                        Taken::Refused(refusal) => {
+                            FromAgent::EcashRefused { id, reason: refusal.to_string() }
+                        }
+                        Taken::NoEcash => FromAgent::NoEcash { id },
+                    })
                 })
+                .await
             }
             Self::Examine { number } => {
                 let (count, report) = engine.examine(number).await?;

@@ -294,3 +294,11 @@ async fn a_stop_lets_what_is_in_flight_end() {
     assert_eq!(front.next().await, None, "3 hangs, and is given up");
     front.served.await.unwrap();
 }
+
+#[tokio::test]
+async fn a_redemption_waits_in_little_room() {
+    let host = Host::new();
+    let question = Question::redeem(id(1), "default".into(), hash(1).0, Proof::LookUp, Some(1));
+    let room = size_of_val(&question.answer(1, &host.engine));
+    assert!(room <= 3000, "{room} bytes for each of thousands");
+}

@@ -65,7 +65,7 @@ impl Engine {
                 }
                 proved = Some(preimage);
             }
-            Proof::LookUp => match self.verdict(&backend, payment_hash).await? {
+            Proof::LookUp => match Box::pin(self.verdict(&backend, payment_hash)).await? {
                 Verdict::Paid => {}
                 Verdict::Unsettled { bolt11, expires_at, offer } => {
                     return Ok(Redeemed::Unsettled { bolt11, expires_at, offer });
