@@ -28,7 +28,7 @@ threats: build ## What has been done to paywalls, as scenarios; a table of row a
 	@scripts/threats.sh
 
 faults: build ## Redis killed, paused, failed over, full, read-only, with clients: a table of what came of each payment
-	@cargo test --release -q -p scenarios -- lnsim::redis::
+	@cargo test --release -q --workspace --test scenarios -- lnsim::redis::
 
 check: deps ## Lints, docs, forbidden dependency edges, cargo-deny
 	@scripts/check.sh
@@ -47,7 +47,7 @@ memcheck: build ## The scenarios with nginx and the module under AddressSanitize
 
 conservation: deps ## A thousand random ecash payments with kills and outages; the books must agree
 	@scripts/cashu-mint.sh
-	@ECASH_PAYMENTS=$${ECASH_PAYMENTS:-1000} cargo test --release -p ecash --test mint -- conservation --nocapture
+	@ECASH_PAYMENTS=$${ECASH_PAYMENTS:-1000} cargo test --release --workspace --test mint -- conservation --nocapture
 
 bench: build ## Speed and size against plain nginx and a bare node, into bench/RESULTS.md
 	@scripts/bench.sh

@@ -18,7 +18,7 @@ cargo test --release --workspace --no-fail-fast -- "$@" 2>&1 | tee "$log" || sta
 valkey=$(command -v valkey-server || echo "$PWD/.cache/valkey/usr/bin/valkey-server")
 if [ -x "$valkey" ]; then
     printf '\n== what is about Redis once more, on Valkey\n'
-    REDIS_SERVER=$valkey cargo test --release -p store --test redis -- "$@" 2>&1 | tee -a "$log" || status=$?
+    REDIS_SERVER=$valkey cargo test --release --workspace --test redis -- "$@" 2>&1 | tee -a "$log" || status=$?
     REDIS_SERVER=$valkey cargo test --release --workspace --test scenarios -- "${@:-lnsim::redis::}" 2>&1 | tee -a "$log" || status=$?
 else
     echo 'skipped: Valkey: there is no valkey-server (scripts/valkey.sh says why)' | tee -a "$log"

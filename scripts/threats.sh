@@ -4,4 +4,4 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 [ "$#" -gt 0 ] || set -- lnsim::
-L402_THREATS=1 cargo test --release -p scenarios -- "$@"
+L402_THREATS=1 cargo test --release --workspace --test scenarios -- "$@"
