@@ -7,18 +7,21 @@ use crate::{Balance, Invoices, MeltTerms, Redeemed, Till, Unavailable};
 const MELTS_AT_MOST: usize = 100;
 
 impl Till {
-    /// What there is of each mint's ecash, those first of which there is some.
+    /// What there is of each mint's ecash: of those whose ecash is taken, in their order, and then of others on record.
     ///
     /// # Errors
     /// [`Unavailable::Store`]
     pub async fn balance(&self) -> Result<Vec<Balance>, Unavailable> {
-        let mut all = self.inner.purse.record.balances().await?;
+        let mut on_record = self.inner.purse.record.balances().await?;
+        let mut all = Vec::new();
         for mint in &self.inner.mints {
             let mint = mint.url.to_string();
-            if all.iter().all(|balance| balance.mint != mint) {
-                all.push(Balance { mint, ..Balance::default() });
-            }
+            let found = on_record.iter().position(|balance| balance.mint == mint);
+            all.push(
+                found.map_or_else(|| Balance { mint, ..Balance::default() }, |place| on_record.remove(place)),
+            );
         }
+        all.append(&mut on_record);
         Ok(all)
     }
 

@@ -116,7 +116,8 @@ async fn what_is_paid_out_what_it_costs_and_what_is_left_add_up() {
 async fn proofs_are_paid_out_in_several_melts_if_one_may_take_only_so_many() {
     let Some(rig) = mints() else { return };
     let _mints = MINTS.write().await;
-    let till = only(rig, FREE).open().await;
+    let shop = only(rig, FREE);
+    let till = shop.open().await;
     pay(&till, &rig.token(FREE, 255, json!({})), 255).await.unwrap();
     let (count, _) = paid_out(rig, FREE);
     let terms = MeltTerms { max_proofs: 2, ..MeltTerms::default() };
@@ -195,7 +196,8 @@ async fn each_payee_gets_what_is_theirs_and_waits_for_no_other() {
 async fn a_payment_that_is_under_way_holds_up_its_payee_alone() {
     let Some(rig) = mints() else { return };
     let _mints = MINTS.write().await;
-    let till = only(rig, FREE).open().await;
+    let shop = only(rig, FREE);
+    let till = shop.open().await;
     let token = rig.token(FREE, 90, json!({}));
     till.accept(&token, 90_000, BOUGHT, "alice").await.unwrap();
     restart(rig, json!({"FAKEWALLET_PAY_INVOICE_STATE": "PENDING", "FAKEWALLET_PAYMENT_STATE": "PENDING"}));
@@ -214,7 +216,8 @@ async fn a_payment_that_is_under_way_holds_up_its_payee_alone() {
 async fn a_failed_payment_leaves_the_ecash_where_it_was() {
     let Some(rig) = mints() else { return };
     let _mints = MINTS.write().await;
-    let till = only(rig, FREE).open().await;
+    let shop = only(rig, FREE);
+    let till = shop.open().await;
     pay(&till, &rig.token(FREE, 90, json!({})), 90).await.unwrap();
     restart(rig, json!({"FAKEWALLET_PAY_INVOICE_STATE": "FAILED", "FAKEWALLET_PAYMENT_STATE": "FAILED"}));
     let other = Other { rig, number: FEES };
@@ -265,7 +268,8 @@ async fn an_invoice_over_another_amount_is_not_paid() {
     }
     let Some(rig) = mints() else { return };
     let _mints = MINTS.write().await;
-    let till = only(rig, FREE).open().await;
+    let shop = only(rig, FREE);
+    let till = shop.open().await;
     pay(&till, &rig.token(FREE, 90, json!({})), 90).await.unwrap();
     let done = redeem(&till, &MeltTerms::default(), &Wrong(Other { rig, number: FEES })).await;
     assert!(matches!(done.error, Some(MeltError::Invoice(_))), "{done:?}");
