@@ -50,7 +50,7 @@ impl Record {
 
     /// The payment of these proofs, if there is one.
     pub(crate) async fn find(&self, id: PaymentId) -> Result<Option<Row>, Unavailable> {
-        self.read(move |tx| rows::find(tx, id)).await
+        self.run(move |tx| rows::find(tx, id)).await
     }
 
     /// Records a payment, unless one of its proofs belongs to another.
@@ -115,7 +115,7 @@ impl Record {
 
     /// Whose the ecash is, by its Y values, as far as that is known.
     pub(crate) async fn owners(&self) -> Result<HashMap<[u8; 33], String>, Unavailable> {
-        self.read(owners::all).await
+        self.run(owners::all).await
     }
 
     /// Payments of a mint in this state, the oldest first.
@@ -125,17 +125,17 @@ impl Record {
         state: State,
         at_most: usize,
     ) -> Result<Vec<Row>, Unavailable> {
-        self.read(move |tx| rows::unfinished(tx, &mint, state, at_most)).await
+        self.run(move |tx| rows::unfinished(tx, &mint, state, at_most)).await
     }
 
     /// What there is of each mint's ecash.
     pub(crate) async fn balances(&self) -> Result<Vec<Balance>, Unavailable> {
-        self.read(|tx| balances::read(tx)).await
+        self.run(|tx| balances::read(tx)).await
     }
 
     /// The melts of a mint whose outcome is not known, one for a payee at most.
     pub(crate) async fn open_melts(&self, mint: String) -> Result<Vec<Melt>, Unavailable> {
-        self.read(move |tx| melts::open(tx, &mint)).await
+        self.run(move |tx| melts::open(tx, &mint)).await
     }
 
     /// Records a melt before its mint is asked to pay; `false`: the payee has an open one there already.
@@ -167,29 +167,13 @@ impl Record {
         self.run(move |tx| melts::abandon(tx, &quote, count)).await
     }
 
-    /// What changes nothing.
-    async fn read<T: Send + 'static>(
-        &self,
-        act: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
-    ) -> Result<T, Unavailable> {
-        self.queue(false, act).await
-    }
-
     async fn run<T: Send + 'static>(
         &self,
         act: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, Unavailable> {
-        self.queue(true, act).await
-    }
-
-    async fn queue<T: Send + 'static>(
-        &self,
-        writes: bool,
-        act: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
-    ) -> Result<T, Unavailable> {
         let closed = || Unavailable::Store("its writer has stopped; restart l402d".into());
         let (reply, answer) = oneshot::channel();
-        let job = Pending { act: Some(act), done: None, writes, reply };
+        let job = Pending { act: Some(act), done: None, reply };
         let jobs = self.jobs.as_ref().ok_or_else(closed)?;
         jobs.send(Box::new(job)).await.map_err(|_| closed())?;
         answer.await.map_err(|_| closed())?
@@ -208,7 +192,6 @@ impl Drop for Record {
 
 /// One thing to do in a transaction, and who waits for it.
 trait Job: Send {
-    fn writes(&self) -> bool;
     fn run(&mut self, tx: &Transaction<'_>) -> rusqlite::Result<()>;
     fn answer(self: Box<Self>, failed: Option<&str>);
 }
@@ -216,15 +199,10 @@ trait Job: Send {
 struct Pending<T, F> {
     act: Option<F>,
     done: Option<T>,
-    writes: bool,
     reply: oneshot::Sender<Result<T, Unavailable>>,
 }
 
 impl<T: Send, F: FnOnce(&Transaction<'_>) -> rusqlite::Result<T> + Send> Job for Pending<T, F> {
-    fn writes(&self) -> bool {
-        self.writes
-    }
-
     fn run(&mut self, tx: &Transaction<'_>) -> rusqlite::Result<()> {
         if let Some(act) = self.act.take() {
             self.done = Some(act(tx)?);
@@ -253,11 +231,9 @@ fn write_all(mut connection: Connection, mut waiting: mpsc::Receiver<Box<dyn Job
     }
 }
 
-/// All of them, or none. Those that only read wait for no other writer of the file.
+/// All of them, or none.
 fn commit(connection: &mut Connection, batch: &mut [Box<dyn Job>]) -> rusqlite::Result<()> {
-    let writes = batch.iter().any(|job| job.writes());
-    let behaviour = if writes { TransactionBehavior::Immediate } else { TransactionBehavior::Deferred };
-    let tx = connection.transaction_with_behavior(behaviour)?;
+    let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     batch.iter_mut().try_for_each(|job| job.run(&tx))?;
     tx.commit()
 }

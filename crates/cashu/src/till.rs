@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use tokio::{
     sync::{Notify, watch},
     task::{JoinSet, spawn_blocking},
-    time::{Instant, sleep, timeout},
+    time::{sleep, timeout},
 };
 use zeroize::Zeroizing;
 
@@ -30,10 +30,6 @@ use crate::{
 
 /// How often held ecash is redeemed, besides right after it came in.
 const ROUND: Duration = Duration::from_secs(60);
-/// What came in is redeemed once nothing has come in for so long, or after so long at most: payments that are being taken have the
-/// file's one writer and the disk for themselves, and a lock lasts for an hour at least.
-const CALM: Duration = Duration::from_millis(300);
-const CALM_AT_MOST: Duration = Duration::from_secs(5);
 /// How often it is tried while the mint is away.
 const TRY_AGAIN: Duration = Duration::from_secs(5);
 /// How often the keysets are asked for: a keyset may be retired any day.
@@ -326,20 +322,12 @@ async fn tend(inner: Arc<Inner>, mint: Arc<Mint>) {
         }
         was_up = Some(result.is_ok());
         if result.is_ok() {
-            // Ends early when something came in.
-            if timeout(ROUND, news).await.is_ok() {
-                calm(&inner).await;
-            }
+            // Ends early when something came in; that it did not is no error.
+            let _ = timeout(ROUND, news).await;
         } else {
             sleep(TRY_AGAIN).await;
         }
     }
-}
-
-/// Waits until nothing comes in any more, or long enough.
-async fn calm(inner: &Inner) {
-    let end = Instant::now() + CALM_AT_MOST;
-    while Instant::now() < end && timeout(CALM, inner.held.notified()).await.is_ok() {}
 }
 
 /// Redeems what is held of one mint, and finds out about offers whose outcome is unknown.
