@@ -160,7 +160,7 @@ impl RedisStore {
         match self.ask(&payment.claim(claim, keep, replicas)).await {
             // Before anybody is told, so that whoever comes back finds the payment as it was, at any host.
             Err(StoreError::Unavailable(reason)) if replicas > 0 => {
-                match self.ask(&payment.release(claim.request, keep)).await {
+                match self.ask(&payment.release(claim.request, keep, replicas)).await {
                     Ok(_) => Err(StoreError::NotCarriedOut(reason)),
                     Err(_) => Err(StoreError::Unavailable(reason)),
                 }
@@ -178,7 +178,8 @@ impl Store for RedisStore {
     fn release(&self, payment_hash: Hash, request: RequestId) -> BoxFuture<'_, Result<bool, StoreError>> {
         Box::pin(async move {
             let payment = Payment::new(payment_hash);
-            script::released(&self.ask(&payment.release(request, self.options.keep_requests)).await?)
+            let (keep, replicas) = (self.options.keep_requests, self.options.servers.wait_replicas);
+            script::released(&self.ask(&payment.release(request, keep, replicas)).await?)
         })
     }
 

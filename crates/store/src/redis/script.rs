@@ -76,9 +76,15 @@ return {'granted', left}
 "
 );
 
-/// KEYS: drawn, request, unheard. ARGV: deadline (unused), seconds to keep the request, request id.
+/// KEYS: drawn, request, unheard. ARGV: deadline (unused), seconds to keep the request, request id, how many replicas must be
+/// there: a master that is being replaced would forget what was given back.
 static RELEASE: Script = script!(
     "
+local replicas = tonumber(ARGV[4])
+if replicas > 0 then
+  local there = string.match(redis.call('INFO', 'replication'), 'connected_slaves:(%d+)')
+  if tonumber(there or '0') < replicas then return {'alone'} end
+end
 local before = redis.call('GET', KEYS[2])
 redis.call('SET', KEYS[2], 'released', 'EX', ARGV[2])
 redis.call('SREM', KEYS[3], ARGV[3])
@@ -141,7 +147,7 @@ pub(super) struct Call<'s> {
     args: Vec<Arg>,
     /// It must not be carried out after its deadline.
     has_deadline: bool,
-    /// How many replicas must know of what it drew.
+    /// How many replicas must know of what it drew, or gave back.
     replicas: u32,
 }
 
@@ -174,9 +180,10 @@ impl Payment {
         Call { script: &CLAIM, keys: self.drawn(claim.request).into(), args, has_deadline: true, replicas }
     }
 
-    pub(super) fn release(&self, request: RequestId, keep: Duration) -> Call<'static> {
-        let args = vec![Arg::Number(keep.as_secs()), Arg::Text(text_of(request))];
-        Call { script: &RELEASE, keys: self.drawn(request).into(), args, has_deadline: false, replicas: 0 }
+    pub(super) fn release(&self, request: RequestId, keep: Duration, replicas: u32) -> Call<'static> {
+        let args =
+            vec![Arg::Number(keep.as_secs()), Arg::Text(text_of(request)), Arg::Number(replicas.into())];
+        Call { script: &RELEASE, keys: self.drawn(request).into(), args, has_deadline: false, replicas }
     }
 
     /// Says that the request's host has heard of what it drew.
@@ -253,13 +260,14 @@ impl Call<'_> {
         match word(&value, 0).as_deref() {
             Some("late") => Err(Failed::Late),
             Some("alone") => Err(Failed::Refused("it has too few replicas (wait_replicas)".into())),
-            Some("granted") if self.replicas > 0 => match wait(live, self.replicas, until).await {
+            // What was drawn, or given back (a number), must not be forgotten.
+            Some("granted") | None if self.replicas > 0 => match wait(live, self.replicas, until).await {
                 Ok(known) if known >= i64::from(self.replicas) => Ok(value),
                 Ok(known) => {
                     let must = self.replicas;
-                    Err(Failed::Unsure(format!("{known} of its replicas know of the claim, {must} must")))
+                    Err(Failed::Unsure(format!("{known} of its replicas know of it, {must} must")))
                 }
-                // Whatever it says now, the claim was carried out.
+                // Whatever it says now, it was carried out.
                 Err(error) => Err(match error.into() {
                     Failed::Lost(reason) => Failed::Lost(reason),
                     _ => Failed::Unsure("it is not the master any more".into()),
