@@ -90,8 +90,11 @@ impl Teller {
                 }
                 sleep(RETRY).await;
             }
+            // A full one does not wait for more: what is told must not fall behind what is granted.
+            if bunch.len() < BUNCH {
+                sleep(PAUSE).await;
+            }
             bunch.clear();
-            sleep(PAUSE).await;
         }
     }
 
