@@ -72,14 +72,16 @@ fn paid(token: &str) -> Vec<u8> {
     Request::get("/paid/1k").header("X-Cashu", token).bytes()
 }
 
-/// Grants/s of locked ecash; what was taken is redeemed meanwhile, and has been when the next slice begins.
+/// Grants/s of locked ecash, in bursts: what was taken is redeemed from a second later on, and has been when the next slice begins.
 pub(super) fn locked(stand: &Stand, report: &mut Report) {
     let Some(rig) = rig("locked ecash", report) else { return };
     let stage = stand.stage();
     let nginx =
         shop(&stage, &rig).env("CASHU_P2PK_MODE", "on").env("CASHU_P2PK_PRIVATE_KEY", PRIVATE).start();
     let agent = nginx.agent(None);
-    let name = format!("grants/s of ecash locked to our key, one use each, {AT_ONCE} connections");
+    let name = format!(
+        "grants/s of ecash locked to our key, one use each, bursts of {LOCKED}, {AT_ONCE} connections"
+    );
     grants::of_requests(&nginx, (&name, AT_ONCE, 2_000.0), report, &mut || {
         let tokens = made(&rig, LOCKED, json!({"lock": PUBLIC}));
         usage::settle(agent, REDEEMED);

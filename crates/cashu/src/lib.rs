@@ -6,7 +6,8 @@
 //! ```
 //!
 //! A [`Till`] takes tokens. In standard mode a token is swapped at its mint before it counts as paid; in P2PK mode it is
-//! verified without the mint, since nobody but we can spend it, and redeemed in the background. Either way its proofs
+//! verified without the mint, since nobody but we can spend it, and redeemed in the background (tend.rs), many at a time
+//! (together.rs). Either way its proofs
 //! are on disk before anything is granted, and a payment is known by its proofs, not by the token's text: the same proofs
 //! in another encoding are the same payment. What makes a payment out of ecash is a payment hash and a preimage of
 //! its own, so that everything behind it (claims, tokens, use counts) is as for a Lightning payment.
@@ -31,8 +32,10 @@ mod record;
 mod restore;
 mod seed;
 mod swap;
+mod tend;
 mod terms;
 mod till;
+mod together;
 mod token;
 mod turn;
 

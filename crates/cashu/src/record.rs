@@ -5,6 +5,7 @@
 //! any number of processes on the file correct.
 
 pub(crate) mod balances;
+mod bundles;
 mod melts;
 mod owners;
 mod rows;
@@ -15,6 +16,7 @@ use std::{collections::HashMap, path::Path, thread, time::Duration};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
+pub(crate) use bundles::Bundle;
 pub(crate) use melts::Melt;
 pub(crate) use rows::{Outputs, Put, Row, State};
 
@@ -126,6 +128,51 @@ impl Record {
         at_most: usize,
     ) -> Result<Vec<Row>, Unavailable> {
         self.run(move |tx| rows::unfinished(tx, &mint, state, at_most)).await
+    }
+
+    /// Payments of a mint that are held and no part of a swap yet, the oldest first.
+    pub(crate) async fn unbundled(&self, mint: String, at_most: usize) -> Result<Vec<Row>, Unavailable> {
+        self.run(move |tx| bundles::unbundled(tx, &mint, at_most)).await
+    }
+
+    /// Payments of a mint that are held and swapped each by itself, the oldest first, without so many.
+    pub(crate) async fn alone(
+        &self,
+        mint: String,
+        at_most: usize,
+        without: usize,
+    ) -> Result<Vec<Row>, Unavailable> {
+        self.run(move |tx| bundles::alone(tx, &mint, at_most, without)).await
+    }
+
+    /// Records that these payments are swapped together, before their mint is asked; `None`: one of them is part of another
+    /// swap. Returns it with its id.
+    pub(crate) async fn begin_bundle(
+        &self,
+        mint: String,
+        bundle: Bundle,
+    ) -> Result<Option<Bundle>, Unavailable> {
+        self.run(move |tx| bundles::begin(tx, &mint, bundle)).await
+    }
+
+    /// The bundles of a mint whose outcome is not known.
+    pub(crate) async fn bundles(&self, mint: String) -> Result<Vec<Bundle>, Unavailable> {
+        self.run(move |tx| bundles::open(tx, &mint)).await
+    }
+
+    /// The swap is done and its ecash is in the wallet; the payments' proofs are worth nothing any more and are forgotten.
+    pub(crate) async fn finish_bundle(&self, id: i64, payments: Vec<PaymentId>) -> Result<(), Unavailable> {
+        self.run(move |tx| bundles::finish(tx, id, &payments)).await
+    }
+
+    /// The mint has refused the swap for good: its payments are swapped alone, and its `count` outputs may serve another.
+    pub(crate) async fn refuse_bundle(&self, id: i64, count: u32) -> Result<(), Unavailable> {
+        self.run(move |tx| bundles::refuse(tx, id, count)).await
+    }
+
+    /// The mint refuses the outputs, not the payments: they may be swapped together for others.
+    pub(crate) async fn unbundle(&self, id: i64) -> Result<(), Unavailable> {
+        self.run(move |tx| bundles::release(tx, id, None)).await
     }
 
     /// What there is of each mint's ecash.

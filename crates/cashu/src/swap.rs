@@ -10,8 +10,8 @@ use cdk::Amount;
 use cdk::amount::SplitTarget;
 use cdk::dhke::construct_proofs;
 use cdk::nuts::{
-    BlindSignature, CurrencyUnit, Id, KeySetInfo, Keys, PreMintSecrets, Proofs, PublicKey, RestoreRequest,
-    SecretKey, State, SwapRequest,
+    BlindSignature, CurrencyUnit, Id, KeySetInfo, Keys, Nut10Secret, PreMintSecrets, Proof, Proofs,
+    PublicKey, RestoreRequest, SecretKey, State, SwapRequest,
 };
 use cdk::types::ProofInfo;
 
@@ -54,7 +54,7 @@ pub(crate) enum Swapped {
 }
 
 /// One attempt with fixed outputs.
-enum Attempt {
+pub(crate) enum Attempt {
     Signed(Vec<BlindSignature>),
     Spent,
     Pending,
@@ -94,15 +94,7 @@ impl Purse {
     /// [`Unavailable`]: it is not known whether it was swapped; to be called again.
     pub(crate) async fn swap(&self, mint: &Mint, row: &Row) -> Result<Swapped, Unavailable> {
         let Some(text) = &row.proofs else { return Ok(Swapped::Done) };
-        let unreadable = || Unavailable::Store("a recorded payment can't be read".into());
-        let mut proofs: Proofs = serde_json::from_str(text).map_err(|_| unreadable())?;
-        if let Some(key) = &self.key {
-            for proof in
-                proofs.iter_mut().filter(|proof| cdk::nuts::Nut10Secret::try_from(&proof.secret).is_ok())
-            {
-                proof.sign_p2pk(key.clone()).map_err(|_| unreadable())?;
-            }
-        }
+        let proofs = inputs(text, self.key.as_ref())?;
         let mut fixed = row.outputs.clone();
         for _ in 0..OUTPUTS_AT_MOST {
             let outputs = match fixed.take() {
@@ -110,7 +102,9 @@ impl Purse {
                 None => {
                     let fresh = self.outputs(mint, row.net_sat).await?;
                     let assigned = self.record.assign(row.id, fresh).await?;
-                    assigned.ok_or_else(unreadable)?
+                    assigned.ok_or_else(|| {
+                        Unavailable::Store("another process redeems this payment among others".into())
+                    })?
                 }
             };
             let keysets = mint.keysets_with(|known| known.keys(&outputs.keyset).is_some()).await?;
@@ -169,7 +163,7 @@ impl Purse {
         }
     }
 
-    fn secrets(
+    pub(crate) fn secrets(
         &self,
         outputs: &Outputs,
         net_sat: u64,
@@ -189,7 +183,7 @@ impl Purse {
     }
 
     /// Proofs are pending for a moment while another of us swaps them.
-    async fn attempt_patiently(
+    pub(crate) async fn attempt_patiently(
         &self,
         mint: &Mint,
         proofs: &Proofs,
@@ -270,7 +264,7 @@ impl Purse {
     }
 
     async fn are_spent(&self, mint: &Mint, proofs: &Proofs) -> Result<bool, Unavailable> {
-        let ys = proofs.iter().map(cdk::nuts::Proof::y).collect::<Result<_, _>>();
+        let ys = proofs.iter().map(Proof::y).collect::<Result<_, _>>();
         let ys = ys.map_err(|_| mint.unavailable("a proof without Y"))?;
         let request = cdk::nuts::CheckStateRequest { ys };
         let found = mint.call(|mint| mint.post_check_state(request)).await?;
@@ -279,7 +273,7 @@ impl Purse {
     }
 
     /// Puts the new ecash into the wallet, as this payee's.
-    async fn keep(
+    pub(crate) async fn keep(
         &self,
         mint: &Mint,
         secrets: PreMintSecrets,
@@ -318,6 +312,19 @@ impl Purse {
         self.record.own(ys, payee.to_owned()).await?;
         self.wallet.update_proofs(infos, spent).await.map_err(|error| store(error.to_string()))
     }
+}
+
+/// Recorded proofs, with our signature where one is locked to us.
+pub(crate) fn inputs(text: &str, key: Option<&SecretKey>) -> Result<Proofs, Unavailable> {
+    let unreadable = || Unavailable::Store("a recorded payment can't be read".into());
+    let mut proofs: Proofs = serde_json::from_str(text).map_err(|_| unreadable())?;
+    if let Some(key) = key {
+        let is_locked = |proof: &&mut Proof| Nut10Secret::try_from(&proof.secret).is_ok();
+        for proof in proofs.iter_mut().filter(is_locked) {
+            proof.sign_p2pk(key.clone()).map_err(|_| unreadable())?;
+        }
+    }
+    Ok(proofs)
 }
 
 /// Whether the mint signed what it was asked to. It need not send DLEQ proofs; those that it sends must verify.

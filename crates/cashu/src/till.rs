@@ -14,7 +14,6 @@ use sha2::{Digest, Sha256};
 use tokio::{
     sync::{Notify, watch},
     task::{JoinSet, spawn_blocking},
-    time::{sleep, timeout},
 };
 use zeroize::Zeroizing;
 
@@ -23,26 +22,11 @@ use crate::private_file;
 use crate::record::{Put, Record, Row, State};
 use crate::seed::{Seed, SeedError};
 use crate::swap::{Purse, Swapped};
+use crate::tend::{forget, tend};
 use crate::{
     AcceptError, Lock, Offered, OpenError, PaymentId, Refusal, SeedSource, Terms, Unavailable, check,
     sat_of_msat, unix_now,
 };
-
-/// How often held ecash is redeemed, besides right after it came in.
-const ROUND: Duration = Duration::from_secs(60);
-/// How often it is tried while the mint is away.
-const TRY_AGAIN: Duration = Duration::from_secs(5);
-/// How often the keysets are asked for: a keyset may be retired any day.
-const KEYSETS_EVERY: Duration = Duration::from_secs(600);
-/// Payments redeemed in one round of a mint, and at once.
-const REDEEM_AT_MOST: usize = 1000;
-const REDEEM_AT_ONCE: usize = 8;
-/// Offers whose outcome is unknown that are looked at in one round of a mint.
-const LOOK_AT_MOST: usize = 50;
-/// Payments forgotten in one commit.
-const FORGET_AT_MOST: usize = 1000;
-/// How long it is watched whether such an offer went through after all, in seconds. Then it is forgotten.
-const WATCH_S: u64 = 86_400;
 
 /// How ecash is taken.
 #[derive(Clone)]
@@ -91,8 +75,8 @@ pub(crate) struct Inner {
     pub(crate) mints: Vec<Arc<Mint>>,
     pub(crate) purse: Purse,
     /// Tokens whose swap is under way: who comes with the same one waits for its outcome.
-    swapping: Mutex<HashMap<PaymentId, watch::Receiver<Option<Outcome>>>>,
-    held: Notify,
+    pub(crate) swapping: Mutex<HashMap<PaymentId, watch::Receiver<Option<Outcome>>>>,
+    pub(crate) held: Notify,
     /// The wallet's file.
     pub(crate) database: PathBuf,
 }
@@ -299,93 +283,6 @@ impl Inner {
             Swapped::Refused(refusal) => Err(refusal.into()),
             Swapped::Pending => Err(Refusal::Pending.into()),
         }
-    }
-}
-
-/// What goes on in the background for one mint, for ever.
-async fn tend(inner: Arc<Inner>, mint: Arc<Mint>) {
-    let mut was_up = None;
-    loop {
-        // Made before the look at what there is, so that nothing that comes in meanwhile is missed.
-        let news = inner.held.notified();
-        let lately = if was_up == Some(true) { KEYSETS_EVERY } else { Duration::ZERO };
-        let result = match mint.refresh(lately).await {
-            Ok(_) => settle(&inner, &mint).await,
-            Err(error) => Err(error),
-        };
-        match &result {
-            Ok(()) if was_up != Some(true) => tracing::info!(mint = %mint.url, "the mint answers"),
-            Err(error) if was_up != Some(false) => {
-                tracing::error!(%error, "ecash of this mint can't be swapped until it is back");
-            }
-            Ok(()) | Err(_) => {}
-        }
-        was_up = Some(result.is_ok());
-        if result.is_ok() {
-            // Ends early when something came in; that it did not is no error.
-            let _ = timeout(ROUND, news).await;
-        } else {
-            sleep(TRY_AGAIN).await;
-        }
-    }
-}
-
-/// Redeems what is held of one mint, and finds out about offers whose outcome is unknown.
-async fn settle(inner: &Arc<Inner>, mint: &Arc<Mint>) -> Result<(), Unavailable> {
-    let record = &inner.purse.record;
-    for row in record.unfinished(mint.url.to_string(), State::Offered, LOOK_AT_MOST).await? {
-        // Those that somebody waits for are in better hands.
-        let waited_for = inner.swapping.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&row.id);
-        if !waited_for {
-            let is_old = row.at.saturating_add(WATCH_S) < unix_now();
-            inner.purse.look(mint, &row, is_old).await?;
-        }
-    }
-    loop {
-        let held = record.unfinished(mint.url.to_string(), State::Held, REDEEM_AT_MOST).await?;
-        let full = held.len() == REDEEM_AT_MOST;
-        let mut left = held.into_iter();
-        let mut redeeming = JoinSet::new();
-        loop {
-            while redeeming.len() < REDEEM_AT_ONCE
-                && let Some(row) = left.next()
-            {
-                let (inner, mint) = (inner.clone(), mint.clone());
-                redeeming.spawn(async move { redeem(&inner, &mint, &row).await });
-            }
-            match redeeming.join_next().await {
-                Some(Ok(done)) => done?,
-                Some(Err(error)) => return Err(Unavailable::Store(error.to_string())),
-                None => break,
-            }
-        }
-        if !full {
-            return Ok(());
-        }
-    }
-}
-
-async fn redeem(inner: &Inner, mint: &Mint, row: &Row) -> Result<(), Unavailable> {
-    match inner.purse.swap(mint, row).await? {
-        Swapped::Done => {}
-        Swapped::Pending => {
-            tracing::warn!(payment = ?row.id, mint = %mint.url, "ecash locked to us is pending at its mint")
-        }
-        Swapped::Refused(refusal) => tracing::error!(
-            payment = ?row.id, mint = %mint.url, sat = row.net_sat, %refusal,
-            "the mint refuses ecash that was locked to us and paid for something; the money is lost"
-        ),
-    }
-    Ok(())
-}
-
-/// Forgets what is older than this, for ever.
-async fn forget(inner: Arc<Inner>, keep_s: u64) {
-    loop {
-        let before = unix_now().saturating_sub(keep_s);
-        // A failure was reported by the record's writer; the next round tries again.
-        while let Ok(FORGET_AT_MOST) = inner.purse.record.forget(before, FORGET_AT_MOST).await {}
-        sleep(ROUND).await;
     }
 }
 

@@ -58,6 +58,7 @@ class Mint:
         self.process = None
 
     def start(self, env=None):
+        self.free_proofs()
         env = dict(
             PATH=os.environ.get("PATH", ""),
             HOME=self.home,
@@ -80,6 +81,15 @@ class Mint:
         self.process = subprocess.Popen(
             [program], env=env, cwd=self.home, stdin=subprocess.DEVNULL, stdout=log, stderr=log
         )
+
+    def free_proofs(self):
+        """Frees the proofs of swaps that it was killed in. Nutshell leaves them pending for ever; who runs it has to do this."""
+        path = os.path.join(self.home, "db", "mint.sqlite3")
+        if os.path.exists(path):
+            database = sqlite3.connect(path, timeout=10)
+            with database:
+                database.execute("DELETE FROM proofs_pending WHERE melt_quote IS NULL")
+            database.close()
 
     def wait(self):
         end = time.monotonic() + 180

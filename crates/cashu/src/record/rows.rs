@@ -93,9 +93,9 @@ pub(super) fn belongs_to(connection: &mut Connection, fingerprint: &[u8]) -> rus
     Ok(known.is_none_or(|known| known == fingerprint))
 }
 
-const COLUMNS: &str = "id, state, at, mint, bought, net, preimage, proofs, keyset, counter, payee";
+pub(super) const COLUMNS: &str = "id, state, at, mint, bought, net, preimage, proofs, keyset, counter, payee";
 
-fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
+pub(super) fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
     let keyset: Option<String> = row.get(8)?;
     let counter: Option<u32> = row.get(9)?;
     let outputs = keyset.and_then(|text| text.parse().ok()).zip(counter);
@@ -166,8 +166,10 @@ pub(super) fn assign(
     id: PaymentId,
     outputs: &Outputs,
 ) -> rusqlite::Result<Option<Outputs>> {
-    tx.prepare_cached("UPDATE l402_payment SET keyset = ?, counter = ? WHERE id = ? AND counter IS NULL")?
-        .execute(params![outputs.keyset.to_string(), outputs.counter, id.0])?;
+    tx.prepare_cached(
+        "UPDATE l402_payment SET keyset = ?, counter = ? WHERE id = ? AND counter IS NULL AND coalesce(bundle, 0) = 0",
+    )?
+    .execute(params![outputs.keyset.to_string(), outputs.counter, id.0])?;
     Ok(find(tx, id)?.and_then(|row| row.outputs))
 }
 

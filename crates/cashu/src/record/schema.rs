@@ -20,17 +20,25 @@ const TABLES: &str = "
     ) WITHOUT ROWID;
     CREATE TABLE IF NOT EXISTS l402_owner (y BLOB PRIMARY KEY, payee TEXT NOT NULL) WITHOUT ROWID;
     CREATE INDEX IF NOT EXISTS l402_proof_of ON l402_proof (payment);
+    CREATE TABLE IF NOT EXISTS l402_bundle (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, mint TEXT NOT NULL, payee TEXT NOT NULL, keyset TEXT NOT NULL,
+        counter INTEGER NOT NULL, net INTEGER NOT NULL, open INTEGER NOT NULL
+    );
+    CREATE INDEX IF NOT EXISTS l402_bundle_open ON l402_bundle (mint) WHERE open = 1;
 ";
 
 /// Columns that came later. Of what is there already nobody knows the payee, and whether it was locked to us.
-const ADDED: [(&str, &str, &str); 3] = [
+const ADDED: [(&str, &str, &str); 4] = [
     ("l402_payment", "payee", "TEXT NOT NULL DEFAULT ''"),
     ("l402_payment", "locked", "INTEGER NOT NULL DEFAULT 1"),
+    // Of which bundle it is; NULL: of none yet; 0: it is swapped alone.
+    ("l402_payment", "bundle", "INTEGER"),
     ("l402_melt", "payee", "TEXT NOT NULL DEFAULT ''"),
 ];
 
 /// At most one melt of a mint is open for a payee. So nothing else spends that ecash until its outcome is known.
-const OPEN_MELTS: &str = "
+const INDEXES: &str = "
+    CREATE INDEX IF NOT EXISTS l402_payment_bundle ON l402_payment (bundle) WHERE bundle > 0;
     DROP INDEX IF EXISTS l402_melt_open;
     CREATE UNIQUE INDEX IF NOT EXISTS l402_melt_open_for ON l402_melt (mint, payee) WHERE open = 1;
 ";
@@ -50,7 +58,7 @@ pub(super) fn prepare(connection: &mut Connection) -> rusqlite::Result<()> {
             tx.execute_batch(&format!("ALTER TABLE {table} ADD COLUMN {column} {kind}"))?;
         }
     }
-    tx.execute_batch(OPEN_MELTS)?;
+    tx.execute_batch(INDEXES)?;
     tx.commit()
 }
 

@@ -22,6 +22,16 @@ async fn redeemed(till: &Till, sat: u64) {
     tokio::time::timeout(Duration::from_secs(180), done).await.expect("redeemed");
 }
 
+/// Nothing is held any more.
+async fn at_rest(till: &Till) {
+    let done = async {
+        while till.balance().await.unwrap().iter().any(|mint| mint.held_sat > 0) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(180), done).await.expect("redeemed");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_locked_to_us_is_taken_and_redeemed() {
     let Some(rig) = mints() else { return };
@@ -46,6 +56,52 @@ async fn what_is_locked_to_us_is_taken_and_redeemed() {
     pay(&till, &token, 50).await.unwrap();
     redeemed(&till, sum + 50).await;
     assert_eq!(total(&till).await, sum + 50);
+}
+
+/// While the mint is away payments come in; when it is back they are redeemed in one swap, which costs less than their own.
+#[tokio::test(flavor = "multi_thread")]
+async fn many_are_redeemed_together() {
+    let Some(rig) = mints() else { return };
+    let _mints = MINTS.write().await;
+    let shop = Shop::locked(rig);
+    let till = shop.open().await;
+    let kind = json!({"lock": shop.key(), "fees": true});
+    let tokens: Vec<_> = (0..7).map(|_| rig.token(FEES, 4, kind.clone())).collect();
+    // Its keysets are known from then on.
+    pay(&till, &tokens[6], 4).await.unwrap();
+    redeemed(&till, 4).await;
+    rig.control("stop", FEES);
+    for token in &tokens[..6] {
+        pay(&till, token, 4).await.unwrap();
+    }
+    rig.control("start", FEES);
+    at_rest(&till).await;
+    let wallet = total(&till).await;
+    // One or more proofs each, a fee of at least 1 sat each if alone; together it is a tenth of a sat for each.
+    assert!(wallet > 7 * 4 + 3, "{wallet}");
+}
+
+/// One whose ecash is gone, of those that are redeemed together: the others are redeemed, and it is told.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_is_gone_costs_no_other() {
+    let Some(rig) = mints() else { return };
+    let _mints = MINTS.write().await;
+    let shop = Shop::locked(rig);
+    let till = shop.open().await;
+    let tokens: Vec<_> = (0..4).map(|_| rig.token(FREE, 4, json!({"lock": shop.key()}))).collect();
+    // A wallet with the same key and other words has had it.
+    let other = Shop::of_key(&shop);
+    let thief = other.open().await;
+    pay(&thief, &tokens[0], 4).await.unwrap();
+    redeemed(&thief, 4).await;
+    rig.control("stop", FREE);
+    for token in &tokens {
+        pay(&till, token, 4).await.unwrap();
+    }
+    rig.control("start", FREE);
+    at_rest(&till).await;
+    assert_eq!(total(&till).await, 12);
+    assert_eq!(total(&thief).await, 4);
 }
 
 #[tokio::test(flavor = "multi_thread")]

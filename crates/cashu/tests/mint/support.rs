@@ -51,6 +51,12 @@ impl Shop {
         shop
     }
 
+    /// Another wallet, with the key of this one.
+    pub fn of_key(other: &Self) -> Self {
+        let (terms, key, deadline) = (other.terms.clone(), other.key.clone(), other.deadline);
+        Self { dir: tempfile::tempdir().unwrap(), terms, key, deadline }
+    }
+
     pub fn key(&self) -> String {
         self.key.as_ref().unwrap().public_key().to_hex()
     }
