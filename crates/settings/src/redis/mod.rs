@@ -164,8 +164,8 @@ pub static REDIS_POOL_SIZE: Setting = Setting {
     kind: Kind::PoolSize,
     default: "4",
     why: "A connection carries any number of claims at once; several keep one slow answer from holding up all.",
-    doc: "How many connections l402d keeps to Redis. With `wait_replicas` each of them waits for the replicas in turn, \
-          and more of them grant more claims a second.",
+    doc: "How many connections l402d keeps to Redis. Each carries any number of calls at once; further ones help while one of \
+          them hangs or is being made anew.",
     example: "8",
 };
 

@@ -1,7 +1,7 @@
 //! The store that hosts share: Redis or Valkey, stand-alone, behind Sentinels, or a Cluster.
 //!
-//! Every call is one script that Redis carries out as a whole, on keys of one payment, which are in one slot
-//! of a Cluster (`script.rs` lists them). A call has a deadline. It is sent again after a lost connection, which is
+//! Every call is one script that Redis carries out as a whole (`script.rs` lists the keys): claims that arrive together are one call,
+//! except in a Cluster, where payments are in many slots (`claims.rs`). A call has a deadline. It is sent again after a lost connection, which is
 //! safe as every call is the same call when it is repeated; a claim that Redis only reads after its deadline is not
 //! carried out, so that nothing is drawn for a client that has long been told to come back (`link.rs` keeps the
 //! connections and Redis' clock).
@@ -13,7 +13,10 @@
 //! A replica that becomes master knows what it was told so far; `wait_replicas` makes a claim wait until that many
 //! replicas know of it. `health.rs` warns of what would forget a claim.
 
+mod answers;
 mod aside;
+mod ask;
+mod claims;
 mod health;
 mod link;
 mod news;
@@ -25,7 +28,7 @@ mod servers;
 use std::{sync::Arc, time::Duration};
 
 use l402::Preimage;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep};
 
 pub use servers::{Host, OpenError, Servers, Topology};
 
@@ -34,7 +37,8 @@ use crate::{
     Taken, rate::Rates,
 };
 use aside::Aside;
-use link::Failed;
+use ask::Server;
+use claims::Claims;
 use news::News;
 use pool::Pool;
 use script::{Call, Payment};
@@ -77,9 +81,9 @@ const IN_DOUBT: Duration = Duration::from_millis(20);
 pub struct RedisStore {
     rates: Rates,
     aside: Aside,
-    pool: Arc<Pool>,
+    server: Arc<Server>,
+    claims: Claims,
     news: News,
-    options: RedisOptions,
 }
 
 impl RedisStore {
@@ -91,58 +95,28 @@ impl RedisStore {
     pub fn open(options: RedisOptions) -> Result<Self, OpenError> {
         let pool = Arc::new(Pool::start(&options.servers.dial()?, options.connections));
         let news = News::start(pool.clone(), options.keep_settled);
+        let server = Arc::new(Server { pool, options });
+        let claims = Claims::start(server.clone());
         let (rates, aside) = (Rates::default(), Aside::default());
-        Ok(Self { rates, aside, pool, news, options })
+        Ok(Self { rates, aside, server, claims, news })
     }
 
-    /// Carries out a call, once, however often it is sent.
     async fn ask(&self, call: &Call<'_>) -> Result<redis::Value, StoreError> {
-        let link = self.pool.link();
-        let began = Instant::now();
-        let (mut until, mut sent) = (began + self.options.deadline, false);
-        let failed = |sent, reason: String| match sent {
-            true => StoreError::Unavailable(reason),
-            false => StoreError::NotCarriedOut(reason),
-        };
-        loop {
-            let live = link.live(until, sent).await.map_err(|reason| failed(sent, reason))?;
-            match timeout_at(until, call.send(&live, until)).await {
-                Ok(Ok(value)) => return Ok(value),
-                Ok(Err(Failed::Lost(reason))) => {
-                    tracing::debug!(reason, "a call of Redis is sent again");
-                    sent = true;
-                    until = until.max(began + self.options.deadline_of_lost);
-                    link.replace(&live);
-                }
-                Ok(Err(Failed::Moved(reason))) => {
-                    tracing::debug!(reason, "another server of Redis is asked");
-                    link.replace(&live);
-                }
-                Ok(Err(Failed::Refused(reason))) => return Err(failed(sent, reason)),
-                Ok(Err(Failed::Late)) => {
-                    // Redis' clock may have been set: it is read with the next connection.
-                    link.replace(&live);
-                    return Err(failed(sent, "Redis took it up too late".into()));
-                }
-                Ok(Err(Failed::Unsure(reason))) => return Err(StoreError::Unavailable(reason)),
-                Err(_) => {
-                    link.replace(&live);
-                    let reason = format!("Redis does not answer within {:?}", self.options.deadline);
-                    return Err(StoreError::Unavailable(reason));
-                }
-            }
-        }
+        self.server.ask(call).await
+    }
+
+    fn options(&self) -> &RedisOptions {
+        &self.server.options
     }
 
     /// Draws. Who finds the payment used up by a draw whose host may not have heard of it waits until that is clear.
     async fn draw(&self, claim: &Claim) -> Result<Claimed, StoreError> {
-        let payment = Payment::new(claim.payment_hash);
-        let until = Instant::now() + self.options.deadline;
+        let until = Instant::now() + self.options().deadline;
         loop {
-            match self.draw_once(&payment, claim).await? {
+            match self.draw_once(claim).await? {
                 Some(claimed) => {
                     if matches!(claimed, Claimed::Granted { .. }) && claim.units > 0 {
-                        self.news.heard(payment, claim.request);
+                        self.news.heard(Payment::new(claim.payment_hash), claim.request);
                     }
                     return Ok(claimed);
                 }
@@ -155,17 +129,18 @@ impl RedisStore {
         }
     }
 
-    async fn draw_once(&self, payment: &Payment, claim: &Claim) -> Result<Option<Claimed>, StoreError> {
-        let (keep, replicas) = (self.options.keep_requests, self.options.servers.wait_replicas);
-        match self.ask(&payment.claim(claim, keep, replicas)).await {
+    async fn draw_once(&self, claim: &Claim) -> Result<Option<Claimed>, StoreError> {
+        let (keep, replicas) = (self.options().keep_requests, self.options().servers.wait_replicas);
+        match self.claims.claim(claim).await {
             // Before anybody is told, so that whoever comes back finds the payment as it was, at any host.
             Err(StoreError::Unavailable(reason)) if replicas > 0 => {
+                let payment = Payment::new(claim.payment_hash);
                 match self.ask(&payment.release(claim.request, keep, replicas)).await {
                     Ok(_) => Err(StoreError::NotCarriedOut(reason)),
                     Err(_) => Err(StoreError::Unavailable(reason)),
                 }
             }
-            other => script::claimed(&other?),
+            other => other,
         }
     }
 }
@@ -178,22 +153,22 @@ impl Store for RedisStore {
     fn release(&self, payment_hash: Hash, request: RequestId) -> BoxFuture<'_, Result<bool, StoreError>> {
         Box::pin(async move {
             let payment = Payment::new(payment_hash);
-            let (keep, replicas) = (self.options.keep_requests, self.options.servers.wait_replicas);
-            script::released(&self.ask(&payment.release(request, keep, replicas)).await?)
+            let (keep, replicas) = (self.options().keep_requests, self.options().servers.wait_replicas);
+            answers::released(&self.ask(&payment.release(request, keep, replicas)).await?)
         })
     }
 
     fn settled_get(&self, payment_hash: Hash) -> BoxFuture<'_, Result<Option<Settled>, StoreError>> {
         Box::pin(async move {
             let payment = Payment::new(payment_hash);
-            script::settled(payment_hash, &self.ask(&payment.settled_get()).await?)
+            answers::settled(payment_hash, &self.ask(&payment.settled_get()).await?)
         })
     }
 
     fn settled_put(&self, payment_hash: Hash, settled: Settled) -> BoxFuture<'_, Result<(), StoreError>> {
         Box::pin(async move {
             let payment = Payment::new(payment_hash);
-            self.ask(&payment.settled_put(&settled, self.options.keep_settled)).await?;
+            self.ask(&payment.settled_put(&settled, self.options().keep_settled)).await?;
             Ok(())
         })
     }
@@ -201,7 +176,7 @@ impl Store for RedisStore {
     fn rate_take<'a>(&'a self, key: &'a str, rate: Rate) -> BoxFuture<'a, Taken> {
         Box::pin(async move {
             let asked = self.aside.ask(self.ask(&script::rate(key, rate))).await;
-            let answer = asked.ok().and_then(|value| script::taken(&value));
+            let answer = asked.ok().and_then(|value| answers::taken(&value));
             answer.unwrap_or_else(|| self.rates.take(key, rate))
         })
     }
@@ -224,6 +199,6 @@ impl Notes for RedisStore {
     }
 
     fn note_get(&self, payment_hash: Hash) -> BoxFuture<'_, Result<Option<String>, StoreError>> {
-        Box::pin(async move { script::text(&self.ask(&Payment::new(payment_hash).note_get()).await?) })
+        Box::pin(async move { answers::text(&self.ask(&Payment::new(payment_hash).note_get()).await?) })
     }
 }

@@ -20,8 +20,8 @@ impl Prices for RedisStore {
 
 impl RedisStore {
     async fn look(&self, path: &str) -> Result<Listed, StoreError> {
-        let link = self.pool.link();
-        let until = Instant::now() + self.options.deadline;
+        let link = self.server.pool.link();
+        let until = Instant::now() + self.options().deadline;
         let live = link.live(until, false).await.map_err(StoreError::NotCarriedOut)?;
         // Two commands, as the keys of a path need not be in one slot of a Cluster; they travel together.
         let payee = format!("lnurl:{path}");

@@ -1,4 +1,4 @@
-//! The keys, the scripts, and what their answers mean.
+//! The keys and the scripts. What their answers mean is in `answers.rs`.
 //!
 //! | key | holds |
 //! |---|---|
@@ -21,10 +21,11 @@ use redis::{Cmd, ErrorKind, ServerErrorKind, Value, aio::ConnectionLike};
 use tokio::time::Instant;
 
 use super::{
+    answers::{has_changed, word},
     link::{Failed, Live},
     news::KEEP_UNHEARD,
 };
-use crate::{Claim, Claimed, Hash, KEEP_NOTES, Rate, RequestId, Settled, StoreError, Taken};
+use crate::{Claim, Hash, KEEP_NOTES, Rate, RequestId, Settled};
 
 /// A script and the name that Redis knows it by.
 pub(super) struct Script {
@@ -38,8 +39,10 @@ macro_rules! script {
     };
 }
 
-/// KEYS: drawn, request, unheard. ARGV: deadline (Unix ms, 0: none), limit, units, seconds to keep the request, how many
-/// replicas must be there, milliseconds to keep what is unheard, request id.
+/// Claims, one after the other. KEYS: drawn, request, unheard of each. ARGV: deadline (Unix ms, 0: none), seconds to keep a
+/// request, how many replicas must be there, milliseconds to keep what is unheard; then limit, units and request id of each.
+///
+/// Once something is written no command fails any more, full memory included; what could fail is tried before.
 static CLAIM: Script = script!(
     "
 local deadline = tonumber(ARGV[1])
@@ -47,32 +50,40 @@ if deadline > 0 then
   local now = redis.call('TIME')
   if tonumber(now[1]) * 1000 + tonumber(now[2]) / 1000 > deadline then return {'late'} end
 end
-local known = redis.call('MGET', KEYS[2], KEYS[1])
-local before, drawn = known[1], known[2]
-if before == 'released' then return {'released'} end
-if before then return {'granted', string.match(before, '%d+$')} end
-local used = tonumber(drawn or '0')
-if not used then
-  redis.call('PERSIST', KEYS[1])
-  return {'used up'}
-end
-local limit, units = tonumber(ARGV[2]), tonumber(ARGV[3])
-if used + units > limit then
-  return {redis.call('SCARD', KEYS[3]) > 0 and 'in doubt' or 'used up'}
-end
-local replicas = tonumber(ARGV[5])
+local replicas = tonumber(ARGV[3])
 if replicas > 0 then
   local there = string.match(redis.call('INFO', 'replication'), 'connected_slaves:(%d+)')
   if tonumber(there or '0') < replicas then return {'alone'} end
 end
-local left = string.format('%.0f', limit - used - units)
-if units > 0 then
-  redis.call('SET', KEYS[1], string.format('%.0f', used + units))
-  redis.call('SADD', KEYS[3], ARGV[7])
-  redis.call('PEXPIRE', KEYS[3], ARGV[6])
+local function claim(drawn, request, unheard, limit, units, id)
+  local known = redis.call('MGET', request, drawn)
+  local before, used = known[1], tonumber(known[2] or '0')
+  if before == 'released' then return 'released' end
+  if before then return 'granted ' .. (string.match(before, '%d+$') or '') end
+  if not used then
+    redis.call('PERSIST', drawn)
+    return 'used up'
+  end
+  if used + units > limit then
+    local count = redis.pcall('SCARD', unheard)
+    return type(count) == 'number' and count > 0 and 'in doubt' or 'used up'
+  end
+  if units > 0 then
+    local added = redis.pcall('SADD', unheard, id)
+    if type(added) ~= 'number' then return 'failed ' .. added.err end
+    redis.call('PEXPIRE', unheard, ARGV[4])
+    redis.call('SET', drawn, string.format('%.0f', used + units))
+  end
+  local left = string.format('%.0f', limit - used - units)
+  redis.call('SET', request, units .. ' ' .. left, 'EX', ARGV[2])
+  return 'granted ' .. left
 end
-redis.call('SET', KEYS[2], ARGV[3] .. ' ' .. left, 'EX', ARGV[4])
-return {'granted', left}
+local answers = {}
+for i = 1, #KEYS / 3 do
+  local key, arg = 3 * i - 2, 3 * i + 2
+  answers[i] = claim(KEYS[key], KEYS[key + 1], KEYS[key + 2], tonumber(ARGV[arg]), tonumber(ARGV[arg + 1]), ARGV[arg + 2])
+end
+return answers
 "
 );
 
@@ -139,7 +150,7 @@ pub(super) struct Payment {
     hex: String,
 }
 
-/// A script on the keys of one payment, or the like.
+/// A script on the keys of payments, or the like.
 pub(super) struct Call<'s> {
     script: &'s Script,
     keys: Vec<String>,
@@ -170,14 +181,6 @@ impl Payment {
     fn settled(&self) -> [String; 2] {
         let hex = self.hex.as_str();
         [["l402:settled:", hex].concat(), ["{l402:settled:", hex, "}:record"].concat()]
-    }
-
-    pub(super) fn claim(&self, claim: &Claim, keep: Duration, replicas: u32) -> Call<'static> {
-        let unheard = u64::try_from(KEEP_UNHEARD.as_millis()).unwrap_or(u64::MAX);
-        let numbers = [claim.limit.into(), claim.units.into(), keep.as_secs(), replicas.into(), unheard];
-        let request = Arg::Text(text_of(claim.request));
-        let args = numbers.into_iter().map(Arg::Number).chain([request]).collect();
-        Call { script: &CLAIM, keys: self.drawn(claim.request).into(), args, has_deadline: true, replicas }
     }
 
     pub(super) fn release(&self, request: RequestId, keep: Duration, replicas: u32) -> Call<'static> {
@@ -238,6 +241,22 @@ impl Payment {
     }
 }
 
+/// Claims that are carried out one after the other. In a Cluster there is one: their keys are in many slots.
+pub(super) fn claims<'a>(
+    claims: impl Iterator<Item = &'a Claim> + Clone,
+    keep: Duration,
+    replicas: u32,
+) -> Call<'static> {
+    let unheard = u64::try_from(KEEP_UNHEARD.as_millis()).unwrap_or(u64::MAX);
+    let keys = claims.clone().flat_map(|claim| Payment::new(claim.payment_hash).drawn(claim.request));
+    let each = claims.flat_map(|claim| {
+        let (limit, units) = (claim.limit.into(), claim.units.into());
+        [Arg::Number(limit), Arg::Number(units), Arg::Text(text_of(claim.request))]
+    });
+    let args = [keep.as_secs(), replicas.into(), unheard].into_iter().map(Arg::Number).chain(each);
+    Call { script: &CLAIM, keys: keys.collect(), args: args.collect(), has_deadline: true, replicas }
+}
+
 /// Takes one of what may be done so often.
 pub(super) fn rate(key: &str, rate: Rate) -> Call<'static> {
     let args = [rate.each(), rate.window.max(rate.each())];
@@ -260,8 +279,8 @@ impl Call<'_> {
         match word(&value, 0).as_deref() {
             Some("late") => Err(Failed::Late),
             Some("alone") => Err(Failed::Refused("it has too few replicas (wait_replicas)".into())),
-            // What was drawn, or given back (a number), must not be forgotten.
-            Some("granted") | None if self.replicas > 0 => match wait(live, self.replicas, until).await {
+            // What was drawn, or given back, must not be forgotten.
+            _ if self.replicas > 0 && has_changed(&value) => match wait(live, self.replicas, until).await {
                 Ok(known) if known >= i64::from(self.replicas) => Ok(value),
                 Ok(known) => {
                     let must = self.replicas;
@@ -316,81 +335,4 @@ fn seconds(keep: Option<Duration>) -> Option<u64> {
 /// A request's name in keys.
 fn text_of(request: RequestId) -> String {
     format!("{:032x}", u128::from_be_bytes(request))
-}
-
-/// What a claim came to; `None`: that is in doubt, as what another request drew may be given back.
-pub(super) fn claimed(value: &Value) -> Result<Option<Claimed>, StoreError> {
-    match word(value, 0).as_deref() {
-        Some("granted") => {
-            let remaining = word(value, 1).and_then(|text| text.parse().ok()).ok_or_else(unexpected)?;
-            Ok(Some(Claimed::Granted { remaining }))
-        }
-        Some("used up") => Ok(Some(Claimed::UsedUp)),
-        Some("in doubt") => Ok(None),
-        Some("released") => Ok(Some(Claimed::Released)),
-        _ => Err(unexpected()),
-    }
-}
-
-/// Whether something was given back.
-pub(super) fn released(value: &Value) -> Result<bool, StoreError> {
-    match value {
-        Value::Int(given) => Ok(*given == 1),
-        _ => Err(unexpected()),
-    }
-}
-
-/// Whether it is within its rate.
-pub(super) fn taken(value: &Value) -> Option<Taken> {
-    match word(value, 0)?.as_str() {
-        "passed" => Some(Taken::Passed),
-        "limited" => {
-            let microseconds = word(value, 1)?.parse().ok()?;
-            Some(Taken::Limited { retry_after: Duration::from_micros(microseconds) })
-        }
-        _ => None,
-    }
-}
-
-/// The text of a note, if there is one.
-pub(super) fn text(value: &Value) -> Result<Option<String>, StoreError> {
-    match value {
-        Value::Nil => Ok(None),
-        Value::BulkString(bytes) => Ok(Some(String::from_utf8_lossy(bytes).into_owned())),
-        _ => Err(unexpected()),
-    }
-}
-
-/// The settlement. What the former module wrote has no record; its preimage must be the payment's.
-pub(super) fn settled(hash: Hash, value: &Value) -> Result<Option<Settled>, StoreError> {
-    let Value::Array(items) = value else { return Err(unexpected()) };
-    if items.len() != 2 {
-        return Err(unexpected());
-    }
-    let preimage = word(value, 0).and_then(|text| Preimage::from_hex(&text).ok());
-    let Some(record) = word(value, 1) else {
-        let preimage = preimage.filter(|preimage| preimage.matches(&PaymentHash(hash)));
-        let recorded =
-            |preimage: Preimage| Settled { preimage: Some(*preimage.expose()), received_msat: 0, at: 0 };
-        return Ok(preimage.map(recorded));
-    };
-    let (received, at) = record.split_once(' ').ok_or_else(unexpected)?;
-    let (Ok(received_msat), Ok(at)) = (received.parse(), at.parse()) else { return Err(unexpected()) };
-    Ok(Some(Settled { preimage: preimage.map(|preimage| *preimage.expose()), received_msat, at }))
-}
-
-/// The text at this place of a list.
-fn word(value: &Value, at: usize) -> Option<String> {
-    let Value::Array(items) = value else { return None };
-    match items.get(at)? {
-        Value::BulkString(bytes) => String::from_utf8(bytes.clone()).ok(),
-        Value::SimpleString(text) => Some(text.clone()),
-        _ => None,
-    }
-}
-
-fn unexpected() -> StoreError {
-    StoreError::Unavailable(
-        "Redis answered what its script does not; does something else write its keys?".into(),
-    )
 }

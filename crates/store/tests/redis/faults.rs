@@ -67,6 +67,32 @@ async fn what_was_granted_before_a_kill_is_there_after() {
     }
 }
 
+/// Claims that arrive together are one call; that something else holds a key of one concerns that one.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_fails_costs_no_other() {
+    let dir = TempDir::new().unwrap();
+    let redis = start(dir.path());
+    let store = open(single(redis.port()));
+    let foreign = format!("{{l402:preimage:{}}}:unheard", hex(hash(7)));
+    assert_eq!(redis.ask(&["SET", &foreign, "a text"]), "OK");
+    signal(&redis, "-STOP");
+    let claims: JoinSet<_> = (0..100)
+        .map(|n| {
+            let store = store.clone();
+            async move { (n, store.claim(single_use(n, n)).await) }
+        })
+        .collect();
+    signal(&redis, "-CONT");
+    for (n, claimed) in claims.join_all().await {
+        match n {
+            7 => assert!(matches!(&claimed, Err(StoreError::NotCarriedOut(_))), "{claimed:?}"),
+            _ => assert_eq!(claimed, GRANTED, "claim {n}"),
+        }
+    }
+    assert_eq!(redis.ask(&["DEL", &foreign]), ":1");
+    assert_eq!(store.claim(single_use(7, 7)).await, GRANTED, "nothing was drawn");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restart_and_a_flush_of_scripts_are_not_noticed() {
     let dir = TempDir::new().unwrap();

@@ -1,0 +1,119 @@
+//! Claims that arrive together go to Redis together: one script, one write to its disk, one answer.
+//!
+//! While calls are under way, what comes in waits and is the next one; a lone claim goes at once. So the more there are, the
+//! less each costs.
+
+use std::sync::Arc;
+
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
+    time::{Instant, timeout_at},
+};
+
+use super::{
+    answers,
+    ask::Server,
+    script::{self, Call},
+    servers::Topology,
+};
+use crate::{Claim, Claimed, StoreError};
+
+/// Claims in one call: what Redis does for one call, it does for nobody else meanwhile.
+const TOGETHER: usize = 64;
+/// Calls under way at once: Redis works on one while the answers to another are on their way.
+const UNDER_WAY: usize = 2;
+
+type Outcome = Result<Option<Claimed>, StoreError>;
+
+/// Where they are handed in.
+pub(super) struct Claims {
+    server: Arc<Server>,
+    /// `None`: each is a call of its own.
+    waiting: Option<mpsc::UnboundedSender<Waiting>>,
+}
+
+struct Waiting {
+    claim: Claim,
+    until: Instant,
+    answer: oneshot::Sender<Outcome>,
+}
+
+impl Claims {
+    /// Must be called in a tokio runtime.
+    pub(super) fn start(server: Arc<Server>) -> Self {
+        let waiting = match server.options.servers.topology {
+            Topology::Cluster => None,
+            Topology::Single | Topology::Sentinel { .. } => {
+                // Unbounded: each is a request in flight, and those are bounded.
+                let (waiting, claims) = mpsc::unbounded_channel();
+                tokio::spawn(work(server.clone(), claims));
+                Some(waiting)
+            }
+        };
+        Self { server, waiting }
+    }
+
+    /// Draws; `None`: that is in doubt, as what another request drew may be given back.
+    pub(super) async fn claim(&self, claim: &Claim) -> Outcome {
+        let Some(waiting) = &self.waiting else {
+            let call = call(&self.server, std::slice::from_ref(claim).iter());
+            return answers::claimed(&self.server.ask(&call).await?, 0);
+        };
+        let (answer, told) = oneshot::channel();
+        let until = Instant::now() + self.server.options.deadline;
+        let stopping = || StoreError::Unavailable("l402d is stopping".into());
+        waiting.send(Waiting { claim: *claim, until, answer }).map_err(|_| stopping())?;
+        told.await.map_err(|_| stopping())?
+    }
+}
+
+fn call<'a>(server: &Server, claims: impl Iterator<Item = &'a Claim> + Clone) -> Call<'static> {
+    script::claims(claims, server.options.keep_requests, server.options.servers.wait_replicas)
+}
+
+async fn work(server: Arc<Server>, mut claims: mpsc::UnboundedReceiver<Waiting>) {
+    let under_way = Arc::new(Semaphore::new(UNDER_WAY));
+    let mut together = Vec::new();
+    while claims.recv_many(&mut together, TOGETHER).await > 0 {
+        let Some(turn) = turn(&under_way, &mut together).await else { continue };
+        while together.len() < TOGETHER
+            && let Ok(another) = claims.try_recv()
+        {
+            together.push(another);
+        }
+        tokio::spawn(carry_out(server.clone(), std::mem::take(&mut together), turn));
+    }
+}
+
+/// Waits until there may be another call. Whose deadline passes meanwhile is told that nothing was drawn; `None`: that is all
+/// of them.
+async fn turn(under_way: &Arc<Semaphore>, together: &mut Vec<Waiting>) -> Option<OwnedSemaphorePermit> {
+    while let Some(oldest) = together.first() {
+        match timeout_at(oldest.until, under_way.clone().acquire_owned()).await {
+            // An error would mean that it is closed, which nobody does.
+            Ok(turn) => return turn.ok(),
+            Err(_) => {
+                let now = Instant::now();
+                let late = together.iter().take_while(|waiting| waiting.until <= now).count();
+                for waiting in together.drain(..late) {
+                    let reason = "Redis does not answer others in time".to_owned();
+                    // Who asked may have gone.
+                    let _ = waiting.answer.send(Err(StoreError::NotCarriedOut(reason)));
+                }
+            }
+        }
+    }
+    None
+}
+
+async fn carry_out(server: Arc<Server>, together: Vec<Waiting>, _turn: OwnedSemaphorePermit) {
+    let answered = server.ask(&call(&server, together.iter().map(|waiting| &waiting.claim))).await;
+    for (at, waiting) in together.into_iter().enumerate() {
+        let outcome = match &answered {
+            Ok(value) => answers::claimed(value, at),
+            Err(error) => Err(error.clone()),
+        };
+        // Who asked may have gone; it gives back what it drew.
+        let _ = waiting.answer.send(outcome);
+    }
+}
