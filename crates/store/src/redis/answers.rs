@@ -12,12 +12,13 @@ const GRANTED: &str = "granted ";
 
 /// Whether something was drawn, or given back (a number).
 pub(super) fn has_changed(value: &Value) -> bool {
-    match value {
-        Value::Array(items) => {
-            items.iter().any(|item| text_in(item).is_some_and(|text| text.starts_with(GRANTED)))
-        }
-        _ => true,
-    }
+    !matches!(value, Value::Array(_)) || has_drawn(value)
+}
+
+/// Whether something was drawn.
+pub(super) fn has_drawn(value: &Value) -> bool {
+    let Value::Array(items) = value else { return false };
+    items.iter().any(|item| text_in(item).is_some_and(|text| text.starts_with(GRANTED)))
 }
 
 /// What the claim at this place came to; `None`: that is in doubt, as what another request drew may be given back.
@@ -29,9 +30,6 @@ pub(super) fn claimed(value: &Value, at: usize) -> Result<Option<Claimed>, Store
         "in doubt" => Ok(None),
         "released" => Ok(Some(Claimed::Released)),
         _ => {
-            if let Some(reason) = answer.strip_prefix("failed ") {
-                return Err(StoreError::NotCarriedOut(reason.to_owned()));
-            }
             let remaining = answer.strip_prefix(GRANTED).and_then(|left| left.parse().ok());
             Ok(Some(Claimed::Granted { remaining: remaining.ok_or_else(unexpected)? }))
         }

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use redis::Value;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
     time::{Instant, timeout_at},
@@ -13,7 +14,8 @@ use tokio::{
 use super::{
     answers,
     ask::Server,
-    script::{self, Call},
+    news::News,
+    script::{self, Mark},
     servers::Topology,
 };
 use crate::{Claim, Claimed, StoreError};
@@ -28,6 +30,7 @@ type Outcome = Result<Option<Claimed>, StoreError>;
 /// Where they are handed in.
 pub(super) struct Claims {
     server: Arc<Server>,
+    news: News,
     /// `None`: each is a call of its own.
     waiting: Option<mpsc::UnboundedSender<Waiting>>,
 }
@@ -40,24 +43,25 @@ struct Waiting {
 
 impl Claims {
     /// Must be called in a tokio runtime.
-    pub(super) fn start(server: Arc<Server>) -> Self {
+    pub(super) fn start(server: Arc<Server>, news: News) -> Self {
         let waiting = match server.options.servers.topology {
             Topology::Cluster => None,
             Topology::Single | Topology::Sentinel { .. } => {
                 // Unbounded: each is a request in flight, and those are bounded.
                 let (waiting, claims) = mpsc::unbounded_channel();
-                tokio::spawn(work(server.clone(), claims));
+                tokio::spawn(work(server.clone(), news.clone(), claims));
                 Some(waiting)
             }
         };
-        Self { server, waiting }
+        Self { server, news, waiting }
     }
 
     /// Draws; `None`: that is in doubt, as what another request drew may be given back.
     pub(super) async fn claim(&self, claim: &Claim) -> Outcome {
         let Some(waiting) = &self.waiting else {
-            let call = call(&self.server, std::slice::from_ref(claim).iter());
-            return answers::claimed(&self.server.ask(&call).await?, 0);
+            let mark = Mark::new(Some(&claim.payment_hash))?;
+            let answered = ask(&self.server, &self.news, mark, std::slice::from_ref(claim).iter()).await?;
+            return answers::claimed(&answered, 0);
         };
         let (answer, told) = oneshot::channel();
         let until = Instant::now() + self.server.options.deadline;
@@ -67,11 +71,22 @@ impl Claims {
     }
 }
 
-fn call<'a>(server: &Server, claims: impl Iterator<Item = &'a Claim> + Clone) -> Call<'static> {
-    script::claims(claims, server.options.keep_requests, server.options.servers.wait_replicas)
+/// One call. Its answer is heard of before anybody else is told.
+async fn ask<'a>(
+    server: &Server,
+    news: &News,
+    mark: Mark,
+    claims: impl Iterator<Item = &'a Claim> + Clone,
+) -> Result<Value, StoreError> {
+    let (keep, replicas) = (server.options.keep_requests, server.options.servers.wait_replicas);
+    let answered = server.ask(&script::claims(claims, &mark, keep, replicas)).await?;
+    if answers::has_drawn(&answered) {
+        news.heard(mark);
+    }
+    Ok(answered)
 }
 
-async fn work(server: Arc<Server>, mut claims: mpsc::UnboundedReceiver<Waiting>) {
+async fn work(server: Arc<Server>, news: News, mut claims: mpsc::UnboundedReceiver<Waiting>) {
     let under_way = Arc::new(Semaphore::new(UNDER_WAY));
     let mut together = Vec::new();
     while claims.recv_many(&mut together, TOGETHER).await > 0 {
@@ -81,7 +96,7 @@ async fn work(server: Arc<Server>, mut claims: mpsc::UnboundedReceiver<Waiting>)
         {
             together.push(another);
         }
-        tokio::spawn(carry_out(server.clone(), std::mem::take(&mut together), turn));
+        tokio::spawn(carry_out(server.clone(), news.clone(), std::mem::take(&mut together), turn));
     }
 }
 
@@ -106,8 +121,12 @@ async fn turn(under_way: &Arc<Semaphore>, together: &mut Vec<Waiting>) -> Option
     None
 }
 
-async fn carry_out(server: Arc<Server>, together: Vec<Waiting>, _turn: OwnedSemaphorePermit) {
-    let answered = server.ask(&call(&server, together.iter().map(|waiting| &waiting.claim))).await;
+async fn carry_out(server: Arc<Server>, news: News, together: Vec<Waiting>, _turn: OwnedSemaphorePermit) {
+    let claims = together.iter().map(|waiting| &waiting.claim);
+    let answered = match Mark::new(None) {
+        Ok(mark) => ask(&server, &news, mark, claims).await,
+        Err(error) => Err(error),
+    };
     for (at, waiting) in together.into_iter().enumerate() {
         let outcome = match &answered {
             Ok(value) => answers::claimed(value, at),

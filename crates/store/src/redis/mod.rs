@@ -96,7 +96,7 @@ impl RedisStore {
         let pool = Arc::new(Pool::start(&options.servers.dial()?, options.connections));
         let news = News::start(pool.clone(), options.keep_settled);
         let server = Arc::new(Server { pool, options });
-        let claims = Claims::start(server.clone());
+        let claims = Claims::start(server.clone(), news.clone());
         let (rates, aside) = (Rates::default(), Aside::default());
         Ok(Self { rates, aside, server, claims, news })
     }
@@ -114,12 +114,7 @@ impl RedisStore {
         let until = Instant::now() + self.options().deadline;
         loop {
             match self.draw_once(claim).await? {
-                Some(claimed) => {
-                    if matches!(claimed, Claimed::Granted { .. }) && claim.units > 0 {
-                        self.news.heard(Payment::new(claim.payment_hash), claim.request);
-                    }
-                    return Ok(claimed);
-                }
+                Some(claimed) => return Ok(claimed),
                 None if Instant::now() + IN_DOUBT < until => sleep(IN_DOUBT).await,
                 None => {
                     let reason = "what another request drew from this payment may be given back";

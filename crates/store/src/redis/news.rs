@@ -1,10 +1,10 @@
-//! What Redis is told in bunches, when there is time: which draws their hosts have heard of, and which payments are settled.
+//! What Redis is told in bunches, when there is time: which calls their hosts have heard of, and which payments are settled.
 //!
 //! A claim's answer can be lost on its way: Redis hangs, or the connection breaks, when it has just been carried out. Its
 //! host then says 503 and gives the draw back as soon as it can. A client that goes to another host before that must not be
-//! told that its payment is used. So a draw is *unheard* until its host has its answer and has said so; a payment that is
+//! told that its payment is used. So a call's draws are *unheard* until its host has its answer and has said so; a payment that is
 //! used up by unheard draws is in doubt, and who wants it waits. This costs nobody time: what is heard is told in
-//! bunches, after the grant. A host that dies without a word leaves its last draws in doubt for [`KEEP_UNHEARD`], and used
+//! bunches, after the grant. A draw that is given back is not unheard any more. A host that dies without a word leaves its last draws in doubt for [`KEEP_UNHEARD`], and used
 //! after that.
 //!
 //! That a payment is settled, as a client's preimage shows, spares other hosts a question to the node.
@@ -21,9 +21,8 @@ use tokio::{
 use super::{
     link::{Connection, Failed, Live},
     pool::Pool,
-    script::Payment,
+    script::{Mark, Payment},
 };
-use crate::RequestId;
 
 /// How long a draw stays unheard at most: far longer than its host takes to give it back once Redis answers again.
 pub(super) const KEEP_UNHEARD: Duration = Duration::from_secs(60);
@@ -38,13 +37,14 @@ const RETRY: Duration = Duration::from_millis(50);
 
 /// One thing to tell.
 enum Item {
-    /// The host of this request knows what it drew.
-    Heard(Payment, RequestId),
+    /// The host of this call knows what it drew.
+    Heard(Mark),
     /// It is paid, as this shows.
     Settled(Payment, Preimage),
 }
 
 /// Where it is handed in.
+#[derive(Clone)]
 pub(super) struct News {
     items: mpsc::UnboundedSender<Item>,
 }
@@ -58,10 +58,10 @@ impl News {
         Self { items }
     }
 
-    /// The host has heard of a draw.
-    pub(super) fn heard(&self, payment: Payment, request: RequestId) {
-        // The task ends with the runtime only; then the draw is in doubt for a minute, and used.
-        let _ = self.items.send(Item::Heard(payment, request));
+    /// The host has heard of what a call drew.
+    pub(super) fn heard(&self, call: Mark) {
+        // The task ends with the runtime only; then the draws are in doubt for a minute, and used.
+        let _ = self.items.send(Item::Heard(call));
     }
 
     /// A payment is settled.
@@ -131,7 +131,7 @@ impl Teller {
     /// It may be sent again.
     fn command(&self, item: &Item) -> Cmd {
         match item {
-            Item::Heard(payment, request) => payment.heard(*request),
+            Item::Heard(call) => call.heard(),
             Item::Settled(payment, preimage) => payment.settled_note(preimage, self.keep_settled),
         }
     }

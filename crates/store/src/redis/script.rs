@@ -2,15 +2,15 @@
 //!
 //! | key | holds |
 //! |---|---|
-//! | `l402:preimage:<payment hash>` | how many units were drawn from the payment; for ever |
-//! | `{l402:preimage:<payment hash>}:<request id>` | what a request drew and what was left, or `released`; an hour |
-//! | `{l402:preimage:<payment hash>}:unheard` | the requests that drew and whose host may not have heard so yet (`news.rs`); a minute |
+//! | `l402:preimage:<payment hash>` | how many units were drawn from the payment; the last request that drew, with what it drew and what was left; and which requests drew by which calls, as far as they may not have been heard of (`news.rs`); for ever |
+//! | `{l402:preimage:<payment hash>}:<request id>` | what an earlier request drew and what was left, or `released`; an hour |
+//! | `l402:call:<call id>`, in a Cluster `{l402:preimage:<payment hash>}:call:<call id>` | nothing: while it is there, its host may not have heard of what the call drew; a minute |
 //! | `l402:settled:<payment hash>` | the preimage of a settled payment, in hex |
 //! | `{l402:settled:<payment hash>}:record` | what was received (msat) and when (Unix seconds) |
 //! | `l402:note:<payment hash>` | what a wallet must know again of an invoice; 30 days |
 //! | `l402:rate:<name>` | when it is as if nothing had been taken (Unix microseconds); until then |
 //!
-//! The first and the third are the former module's: it writes `used` into the first when a payment is spent. Such a
+//! The first and the fourth are the former module's: it writes `used` into the first when a payment is spent. Such a
 //! payment is spent here too, and one that is spent here is spent there. The braces are a Cluster's: what stands between
 //! them decides the slot, and the first key as a whole has the same one.
 
@@ -25,7 +25,7 @@ use super::{
     link::{Failed, Live},
     news::KEEP_UNHEARD,
 };
-use crate::{Claim, Hash, KEEP_NOTES, Rate, RequestId, Settled};
+use crate::{Claim, Hash, KEEP_NOTES, Rate, RequestId, Settled, StoreError};
 
 /// A script and the name that Redis knows it by.
 pub(super) struct Script {
@@ -39,10 +39,10 @@ macro_rules! script {
     };
 }
 
-/// Claims, one after the other. KEYS: drawn, request, unheard of each. ARGV: deadline (Unix ms, 0: none), seconds to keep a
-/// request, how many replicas must be there, milliseconds to keep what is unheard; then limit, units and request id of each.
+/// Claims, one after the other. KEYS: this call; then drawn and request of each. ARGV: deadline (Unix ms, 0: none), seconds to
+/// keep a request, how many replicas must be there, milliseconds to keep the call; then limit, units and request id of each.
 ///
-/// Once something is written no command fails any more, full memory included; what could fail is tried before.
+/// Once something is written no command fails any more, full memory included.
 static CLAIM: Script = script!(
     "
 local deadline = tonumber(ARGV[1])
@@ -55,39 +55,57 @@ if replicas > 0 then
   local there = string.match(redis.call('INFO', 'replication'), 'connected_slaves:(%d+)')
   if tonumber(there or '0') < replicas then return {'alone'} end
 end
-local function claim(drawn, request, unheard, limit, units, id)
+local keep, calls, call = ARGV[2], string.sub(KEYS[1], 1, -33), string.sub(KEYS[1], -32)
+local function unheard(draws)
+  local still = ''
+  for draw, by in string.gmatch(draws, ' (%x+:(%x+))') do
+    if redis.call('GET', calls .. by) then still = still .. ' ' .. draw end
+  end
+  return still
+end
+local is_on_record = false
+local function claim(drawn, request, limit, units, id)
   local known = redis.call('MGET', request, drawn)
-  local before, used = known[1], tonumber(known[2] or '0')
-  if before == 'released' then return 'released' end
+  local before, used, last, draws = known[1], 0, nil, ''
+  if before == 'released' then return before end
   if before then return 'granted ' .. (string.match(before, '%d+$') or '') end
-  if not used then
-    redis.call('PERSIST', drawn)
-    return 'used up'
+  if known[2] then
+    used, last, draws = string.match(known[2], '^(%d+) ?([^ ]*)(.*)$')
+    if not used or last ~= '' and not string.match(last, '^%x+:%d+:%d+$') then
+      redis.call('PERSIST', drawn)
+      return 'used up'
+    end
+    used = tonumber(used)
+    if string.sub(last, 1, 32) == id then return 'granted ' .. string.match(last, '%d+$') end
   end
-  if used + units > limit then
-    local count = redis.pcall('SCARD', unheard)
-    return type(count) == 'number' and count > 0 and 'in doubt' or 'used up'
+  if used + units > limit then return unheard(draws) ~= '' and 'in doubt' or 'used up' end
+  local left = limit - used - units
+  if units == 0 then
+    redis.call('SET', request, '0 ' .. left, 'EX', keep)
+    return 'granted ' .. left
   end
-  if units > 0 then
-    local added = redis.pcall('SADD', unheard, id)
-    if type(added) ~= 'number' then return 'failed ' .. added.err end
-    redis.call('PEXPIRE', unheard, ARGV[4])
-    redis.call('SET', drawn, string.format('%.0f', used + units))
+  if not is_on_record then
+    redis.call('SET', KEYS[1], '', 'PX', ARGV[4])
+    is_on_record = true
   end
-  local left = string.format('%.0f', limit - used - units)
-  redis.call('SET', request, units .. ' ' .. left, 'EX', ARGV[2])
+  if last and last ~= '' then
+    local other, record = string.match(last, '^(%x+):(.*)$')
+    redis.call('SET', string.sub(request, 1, -33) .. other, (string.gsub(record, ':', ' ')), 'EX', keep)
+    draws = unheard(draws)
+  end
+  redis.call('SET', drawn, (used + units) .. ' ' .. id .. ':' .. units .. ':' .. left .. ' ' .. id .. ':' .. call .. draws)
   return 'granted ' .. left
 end
 local answers = {}
-for i = 1, #KEYS / 3 do
-  local key, arg = 3 * i - 2, 3 * i + 2
-  answers[i] = claim(KEYS[key], KEYS[key + 1], KEYS[key + 2], tonumber(ARGV[arg]), tonumber(ARGV[arg + 1]), ARGV[arg + 2])
+for i = 1, (#KEYS - 1) / 2 do
+  local key, arg = 2 * i, 3 * i + 2
+  answers[i] = claim(KEYS[key], KEYS[key + 1], tonumber(ARGV[arg]), tonumber(ARGV[arg + 1]), ARGV[arg + 2])
 end
 return answers
 "
 );
 
-/// KEYS: drawn, request, unheard. ARGV: deadline (unused), seconds to keep the request, request id, how many replicas must be
+/// KEYS: drawn, request. ARGV: deadline (unused), seconds to keep the request, request id, how many replicas must be
 /// there: a master that is being replaced would forget what was given back.
 static RELEASE: Script = script!(
     "
@@ -96,14 +114,23 @@ if replicas > 0 then
   local there = string.match(redis.call('INFO', 'replication'), 'connected_slaves:(%d+)')
   if tonumber(there or '0') < replicas then return {'alone'} end
 end
-local before = redis.call('GET', KEYS[2])
+local id = ARGV[3]
+local known = redis.call('MGET', KEYS[2], KEYS[1])
 redis.call('SET', KEYS[2], 'released', 'EX', ARGV[2])
-redis.call('SREM', KEYS[3], ARGV[3])
-if not before or before == 'released' then return 0 end
-local used = tonumber(redis.call('GET', KEYS[1]) or '0')
+if known[1] == 'released' or not known[2] then return 0 end
+local used, last, draws = string.match(known[2], '^(%d+) ?([^ ]*)(.*)$')
 if not used then return 0 end
-local left = used - tonumber(string.match(before, '^%d+'))
-if left > 0 then redis.call('SET', KEYS[1], string.format('%.0f', left)) else redis.call('DEL', KEYS[1]) end
+local units
+if known[1] then
+  units = string.match(known[1], '^%d+')
+elseif string.sub(last, 1, 32) == id then
+  units, last = string.match(last, '^%x+:(%d+)'), ''
+else
+  return 0
+end
+local left = used - units
+draws = string.gsub(draws, ' ' .. id .. ':%x+', '')
+if left > 0 then redis.call('SET', KEYS[1], left .. ' ' .. last .. draws) else redis.call('DEL', KEYS[1]) end
 return 1
 "
 );
@@ -172,10 +199,10 @@ impl Payment {
         Self { hex: PaymentHash(hash).to_string() }
     }
 
-    fn drawn(&self, request: RequestId) -> [String; 3] {
+    fn drawn(&self, request: RequestId) -> [String; 2] {
         let hex = self.hex.as_str();
-        let about = |what: &str| ["{l402:preimage:", hex, "}:", what].concat();
-        [["l402:preimage:", hex].concat(), about(&text_of(request)), about("unheard")]
+        let about = ["{l402:preimage:", hex, "}:", &text_of(request)].concat();
+        [["l402:preimage:", hex].concat(), about]
     }
 
     fn settled(&self) -> [String; 2] {
@@ -187,14 +214,6 @@ impl Payment {
         let args =
             vec![Arg::Number(keep.as_secs()), Arg::Text(text_of(request)), Arg::Number(replicas.into())];
         Call { script: &RELEASE, keys: self.drawn(request).into(), args, has_deadline: false, replicas }
-    }
-
-    /// Says that the request's host has heard of what it drew.
-    pub(super) fn heard(&self, request: RequestId) -> Cmd {
-        let [_, _, unheard] = self.drawn(request);
-        let mut command = redis::cmd("SREM");
-        command.arg(unheard).arg(text_of(request));
-        command
     }
 
     pub(super) fn settled_put(&self, settled: &Settled, keep: Option<Duration>) -> Call<'static> {
@@ -241,20 +260,49 @@ impl Payment {
     }
 }
 
-/// Claims that are carried out one after the other. In a Cluster there is one: their keys are in many slots.
+/// Claims that are carried out one after the other, as this call.
 pub(super) fn claims<'a>(
     claims: impl Iterator<Item = &'a Claim> + Clone,
+    mark: &Mark,
     keep: Duration,
     replicas: u32,
 ) -> Call<'static> {
     let unheard = u64::try_from(KEEP_UNHEARD.as_millis()).unwrap_or(u64::MAX);
     let keys = claims.clone().flat_map(|claim| Payment::new(claim.payment_hash).drawn(claim.request));
+    let keys = [mark.key.clone()].into_iter().chain(keys).collect();
     let each = claims.flat_map(|claim| {
         let (limit, units) = (claim.limit.into(), claim.units.into());
         [Arg::Number(limit), Arg::Number(units), Arg::Text(text_of(claim.request))]
     });
     let args = [keep.as_secs(), replicas.into(), unheard].into_iter().map(Arg::Number).chain(each);
-    Call { script: &CLAIM, keys: keys.collect(), args: args.collect(), has_deadline: true, replicas }
+    Call { script: &CLAIM, keys, args: args.collect(), has_deadline: true, replicas }
+}
+
+/// What says that a call may not have been heard of.
+pub(super) struct Mark {
+    key: String,
+}
+
+impl Mark {
+    /// Of a call on this payment alone, in its slot of a Cluster, or of one on any payments.
+    pub(super) fn new(payment: Option<&Hash>) -> Result<Self, StoreError> {
+        let mut id = [0; 16];
+        getrandom::fill(&mut id)
+            .map_err(|error| StoreError::NotCarriedOut(format!("no random bytes: {error}")))?;
+        let id = text_of(id);
+        let key = match payment {
+            Some(hash) => ["{l402:preimage:", &PaymentHash(*hash).to_string(), "}:call:", &id].concat(),
+            None => ["l402:call:", &id].concat(),
+        };
+        Ok(Self { key })
+    }
+
+    /// Says that the call's host has heard of what it drew.
+    pub(super) fn heard(&self) -> Cmd {
+        let mut command = redis::cmd("DEL");
+        command.arg(&self.key);
+        command
+    }
 }
 
 /// Takes one of what may be done so often.

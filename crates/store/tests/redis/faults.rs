@@ -67,32 +67,6 @@ async fn what_was_granted_before_a_kill_is_there_after() {
     }
 }
 
-/// Claims that arrive together are one call; that something else holds a key of one concerns that one.
-#[tokio::test(flavor = "multi_thread")]
-async fn one_that_fails_costs_no_other() {
-    let dir = TempDir::new().unwrap();
-    let redis = start(dir.path());
-    let store = open(single(redis.port()));
-    let foreign = format!("{{l402:preimage:{}}}:unheard", hex(hash(7)));
-    assert_eq!(redis.ask(&["SET", &foreign, "a text"]), "OK");
-    signal(&redis, "-STOP");
-    let claims: JoinSet<_> = (0..100)
-        .map(|n| {
-            let store = store.clone();
-            async move { (n, store.claim(single_use(n, n)).await) }
-        })
-        .collect();
-    signal(&redis, "-CONT");
-    for (n, claimed) in claims.join_all().await {
-        match n {
-            7 => assert!(matches!(&claimed, Err(StoreError::NotCarriedOut(_))), "{claimed:?}"),
-            _ => assert_eq!(claimed, GRANTED, "claim {n}"),
-        }
-    }
-    assert_eq!(redis.ask(&["DEL", &foreign]), ":1");
-    assert_eq!(store.claim(single_use(7, 7)).await, GRANTED, "nothing was drawn");
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restart_and_a_flush_of_scripts_are_not_noticed() {
     let dir = TempDir::new().unwrap();
@@ -176,13 +150,54 @@ async fn a_draw_that_its_host_has_heard_of_is_not_in_doubt() {
     let dir = TempDir::new().unwrap();
     let redis = start(dir.path());
     let store = open(single(redis.port()));
-    let unheard = format!("{{l402:preimage:{}}}:unheard", hex(hash(1)));
+    let key = format!("l402:preimage:{}", hex(hash(1)));
     assert_eq!(store.claim(single_use(1, 1)).await, GRANTED);
-    redis.wait_for(&["EXISTS", &unheard], "0");
-    redis.ask(&["SADD", &unheard, "of a host that died"]);
-    redis.ask(&["PEXPIRE", &unheard, "300"]);
+    let value = redis.ask(&["GET", &key]);
+    let (_, call) = value.rsplit_once(':').unwrap();
+    let call = format!("l402:call:{call}");
+    redis.wait_for(&["EXISTS", &call], "0");
+    redis.ask(&["SET", &call, "of a host that died", "PX", "300"]);
     assert_eq!(store.claim(single_use(1, 2)).await, Ok(Claimed::UsedUp), "when that is over");
-    assert_eq!(redis.ask(&["EXISTS", &unheard]), "0");
+    assert_eq!(redis.ask(&["EXISTS", &call]), "0");
+}
+
+/// Of several draws on one payment one was never heard of; what was given back is in doubt no more.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_draw_among_others_is_in_doubt_until_it_is_given_back() {
+    let dir = TempDir::new().unwrap();
+    let redis = start(dir.path());
+    let store = open(single(redis.port()));
+    let (key, hour) = (format!("l402:preimage:{}", hex(hash(1))), "3600");
+    let draw = |request| Claim { limit: 4, ..single_use(1, request) };
+    for request in 1..=4 {
+        let remaining = 4 - request;
+        assert_eq!(store.claim(draw(request)).await, Ok(Claimed::Granted { remaining }));
+        if request == 2 {
+            let value = redis.ask(&["GET", &key]);
+            let call = value.rsplit(' ').find_map(|draw| draw.strip_prefix(&format!("{:032x}:", 2)));
+            let call = format!("l402:call:{}", call.unwrap());
+            redis.wait_for(&["EXISTS", &call], "0");
+            redis.ask(&["SET", &call, "of a host that died", "EX", hour]);
+        }
+    }
+    for request in 1..=4 {
+        let remaining = 4 - request;
+        assert_eq!(store.claim(draw(request)).await, Ok(Claimed::Granted { remaining }), "a resend");
+    }
+    let other = store.clone();
+    let waiting = tokio::spawn(async move { insist(&other, draw(5)).await });
+    sleep(Duration::from_millis(300)).await;
+    assert!(!waiting.is_finished(), "it is not known yet");
+    assert_eq!(store.release(hash(1), id(2)).await, Ok(true));
+    assert_eq!(waiting.await.unwrap(), Claimed::Granted { remaining: 0 });
+    assert_eq!(store.claim(draw(6)).await, Ok(Claimed::UsedUp), "nothing is in doubt");
+    assert_eq!(store.release(hash(1), id(5)).await, Ok(true), "the last one");
+    assert_eq!(store.claim(draw(5)).await, Ok(Claimed::Released));
+    assert_eq!(store.claim(draw(7)).await, Ok(Claimed::Granted { remaining: 0 }));
+    for request in [1, 3, 4, 7] {
+        assert_eq!(store.release(hash(1), id(request)).await, Ok(true));
+    }
+    assert_eq!(redis.ask(&["EXISTS", &key]), "0", "nothing is drawn");
 }
 
 #[tokio::test(flavor = "multi_thread")]

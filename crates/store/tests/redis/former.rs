@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use l402::Preimage;
-use store::{Claimed, Settled, Store, redis::RedisOptions};
+use store::{Claim, Claimed, Settled, Store, redis::RedisOptions};
 use tempfile::TempDir;
 
 use crate::support::{hash, hex, id, open, open_with, single, single_use, start};
@@ -63,7 +63,9 @@ async fn a_time_to_live_concerns_settlements_and_never_what_was_drawn() {
     };
     let store = open_with(options);
     store.settled_put(hash(1), Settled { preimage: Some([8; 32]), received_msat: 5, at: 6 }).await.unwrap();
-    store.claim(single_use(1, 1)).await.unwrap();
+    for request in [1, 2] {
+        store.claim(Claim { limit: 2, ..single_use(1, request) }).await.unwrap();
+    }
     let ttl = |key: String| redis.ask(&["TTL", &key]).parse::<i64>().unwrap();
     let hex = hex(hash(1));
     assert!((1..=60).contains(&ttl(format!("l402:settled:{hex}"))));
