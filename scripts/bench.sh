@@ -10,5 +10,5 @@ if ! command -v wrk >/dev/null; then
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends wrk >/dev/null
 fi
 command -v perf >/dev/null || echo "bench: no perf (package linux-perf), so no profile of what costs time"
-cargo build --release --quiet -p bench
+cargo build --release --quiet --workspace
 exec target/release/bench "$@"

@@ -5,7 +5,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 command -v valgrind >/dev/null || { echo "instructions: install valgrind first" >&2; exit 1; }
-cargo build --release --quiet -p bench --bin decide
+cargo build --release --quiet --workspace --bins
 kinds=("$@")
 [ ${#kinds[@]} -gt 0 ] || kinds=(one many fresh challenge)
 count() {
