@@ -97,6 +97,7 @@ const ALL: &[Threat] = &[
             "race::two_forms",
             "cashu::plain",
             "cashu::race",
+            "cashu::race_of_two_hosts",
             "cashu::locked_race",
         ],
         "",

@@ -24,6 +24,7 @@ use crate::harness::wait::at_once;
 pub const ALL: &[Scenario] = &[
     Scenario::on_mint("cashu::plain", plain),
     Scenario::on_mint("cashu::race", race),
+    Scenario::on_mint("cashu::race_of_two_hosts", race_of_two_hosts),
     Scenario::on_mint("cashu::reuse", reuse),
     Scenario::on_mint("cashu::bound", bound),
     Scenario::on_mint("cashu::restarts", restarts),
@@ -34,6 +35,7 @@ pub const ALL: &[Scenario] = &[
     Scenario::on_mint("cashu::locked", locked::locked),
     Scenario::on_mint("cashu::locked_refusals", locked::refused),
     Scenario::on_mint("cashu::locked_race", locked::race),
+    Scenario::on_mint("cashu::locked_to_another_host", locked::another_host),
     Scenario::on_mint("cashu::client_pays", client::pays),
     Scenario::on_mint("cashu::client_locks", client::locks),
     Scenario::on_mint("cashu::client_reuses", client::reuses),
@@ -131,6 +133,23 @@ fn race(stage: &Stage) {
     assert_eq!(answers.iter().filter(|answer| answer.status == 200).count(), 1);
     for answer in answers.iter().filter(|answer| answer.status != 200) {
         assert_refused(answer, "spent already");
+    }
+}
+
+/// 100 copies over two hosts, each with a wallet of its own: the mint sees to it that there is one 200.
+fn race_of_two_hosts(stage: &Stage) {
+    let rig = Rig::shared();
+    let hosts = [(); 2].map(|()| site(stage, rig).workers(2).paid("").start());
+    let one = token(stage, rig, FREE, PRICE_SAT, json!({}));
+    let other = rig.reencode(&one, json!({"legacy": true, "reverse": true}));
+    let forms = [one, other];
+    let answers = at_once(100, |number| pay(&hosts[number % 2], &forms[number / 2 % 2]));
+    assert_eq!(answers.iter().filter(|answer| answer.status == 200).count(), 1);
+    for answer in answers.iter().filter(|answer| answer.status != 200) {
+        assert_eq!(answer.status, 400, "{}", answer.text());
+    }
+    for nginx in &hosts {
+        assert_refused(&pay(nginx, &forms[0]), "spent already");
     }
 }
 

@@ -24,8 +24,9 @@ pub(crate) type Wallet = Arc<dyn WalletDatabase<cdk::cdk_database::Error> + Send
 const AT_ONCE: usize = 32;
 /// Calls that may wait for their turn; beyond it the answer is "busy" at once.
 const WAITING: usize = 512;
-/// A token of an unknown keyset makes us ask the mint again, but not more often than this: the id is the client's word.
-const ASK_AGAIN_AFTER: Duration = Duration::from_secs(5);
+/// A token of an unknown keyset, or one that the mint refuses, makes us ask the mint for its keysets again, but not more often
+/// than this: what is in it is the client's word.
+pub(crate) const ASK_AGAIN_AFTER: Duration = Duration::from_secs(5);
 /// Retired keysets whose keys are fetched at most: ecash of them is still good.
 const RETIRED: usize = 32;
 

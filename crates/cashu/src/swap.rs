@@ -16,7 +16,7 @@ use cdk::nuts::{
 use cdk::types::ProofInfo;
 
 use crate::keysets::denominations;
-use crate::mint::{Mint, Wallet};
+use crate::mint::{ASK_AGAIN_AFTER, Mint, Wallet};
 use crate::record::{Outputs, Record, Row};
 use crate::seed::Seed;
 use crate::{Refusal, Unavailable};
@@ -60,6 +60,8 @@ pub(crate) enum Attempt {
     Pending,
     Invalid,
     OtherOutputs,
+    /// The mint refuses, with a code that is not known: for now, or for good.
+    Unclear(String),
 }
 
 impl Purse {
@@ -124,6 +126,7 @@ impl Purse {
                     return Ok(Swapped::Done);
                 }
                 Attempt::Pending => return Ok(Swapped::Pending),
+                Attempt::Unclear(reason) => return Err(mint.unavailable(reason)),
                 Attempt::Spent => {
                     self.record.refuse(row.id, count).await?;
                     return Ok(Swapped::Refused(Refusal::Spent));
@@ -223,19 +226,31 @@ impl Purse {
             Err(cdk::Error::TokenPending) => {
                 Ok(self.restore(mint, secrets, keys).await?.map_or(Attempt::Pending, Attempt::Signed))
             }
-            Err(
-                cdk::Error::KeysetUnknown(_)
-                | cdk::Error::UnknownKeySet
-                | cdk::Error::InactiveKeyset
-                | cdk::Error::ExpiredKeyset,
-            ) => Ok(Attempt::OtherOutputs),
             Err(cdk::Error::HttpError(Some(408 | 425 | 429), reason)) => Err(mint.unavailable(reason)),
+            Err(error) if is_of_outputs(&error) || self.are_retired(mint, secrets, &error).await? => {
+                Ok(self.restore(mint, secrets, keys).await?.map_or(Attempt::OtherOutputs, Attempt::Signed))
+            }
             Err(error) if error.is_definitive_failure() => {
                 tracing::info!(mint = %mint.url, %error, "the mint refuses ecash");
                 Ok(Attempt::Invalid)
             }
+            Err(cdk::Error::UnknownErrorResponse(reason)) => Ok(Attempt::Unclear(reason)),
             Err(error) => Err(mint.unavailable(error.to_string())),
         }
+    }
+
+    /// Whether these outputs are of a keyset that their mint has retired: not every mint has a code for that.
+    async fn are_retired(
+        &self,
+        mint: &Mint,
+        secrets: &PreMintSecrets,
+        error: &cdk::Error,
+    ) -> Result<bool, Unavailable> {
+        if !(error.is_definitive_failure() || matches!(error, cdk::Error::UnknownErrorResponse(_))) {
+            return Ok(false);
+        }
+        let keysets = mint.refresh(ASK_AGAIN_AFTER).await?;
+        Ok(!keysets.info(&secrets.keyset_id).is_some_and(|info| info.active))
     }
 
     /// The mint's signatures on these outputs, if it has signed them all.
@@ -264,12 +279,22 @@ impl Purse {
     }
 
     async fn are_spent(&self, mint: &Mint, proofs: &Proofs) -> Result<bool, Unavailable> {
+        self.are_all(mint, proofs, State::Spent).await
+    }
+
+    /// Whether the mint says so of each of these proofs.
+    pub(crate) async fn are_all(
+        &self,
+        mint: &Mint,
+        proofs: &Proofs,
+        state: State,
+    ) -> Result<bool, Unavailable> {
         let ys = proofs.iter().map(Proof::y).collect::<Result<_, _>>();
         let ys = ys.map_err(|_| mint.unavailable("a proof without Y"))?;
         let request = cdk::nuts::CheckStateRequest { ys };
         let found = mint.call(|mint| mint.post_check_state(request)).await?;
         let found = found.map_err(|error| mint.unavailable(error.to_string()))?;
-        Ok(found.states.iter().all(|proof| proof.state == State::Spent))
+        Ok(found.states.iter().all(|proof| proof.state == state))
     }
 
     /// Puts the new ecash into the wallet, as this payee's.
@@ -312,6 +337,17 @@ impl Purse {
         self.record.own(ys, payee.to_owned()).await?;
         self.wallet.update_proofs(infos, spent).await.map_err(|error| store(error.to_string()))
     }
+}
+
+/// Whether it says that other outputs are needed.
+fn is_of_outputs(error: &cdk::Error) -> bool {
+    matches!(
+        error,
+        cdk::Error::KeysetUnknown(_)
+            | cdk::Error::UnknownKeySet
+            | cdk::Error::InactiveKeyset
+            | cdk::Error::ExpiredKeyset
+    )
 }
 
 /// Recorded proofs, with our signature where one is locked to us.

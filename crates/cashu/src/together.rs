@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use cdk::nuts::{Proofs, SecretKey};
+use cdk::nuts::{Proofs, SecretKey, State};
 use tokio::task::spawn_blocking;
 use zeroize::Zeroizing;
 
@@ -16,7 +16,7 @@ use crate::mint::Mint;
 use crate::record::{Bundle, Row};
 use crate::swap::{Attempt, Purse, Swapped, inputs};
 use crate::token::sum;
-use crate::{PaymentId, Unavailable};
+use crate::{PaymentId, Refusal, Unavailable};
 
 /// Proofs in one swap. Mints take a thousand and more; it has to end within the deadline of a call on a slow one, too.
 const PROOFS_AT_MOST: usize = 100;
@@ -89,8 +89,11 @@ impl Purse {
                 mint.refresh(Duration::ZERO).await?;
                 return Err(mint.unavailable("it refuses the outputs of a swap; others are tried"));
             }
-            Attempt::Spent => crate::Refusal::Spent,
-            Attempt::Invalid => crate::Refusal::Invalid,
+            // For all that is known one of them is to blame, for ever.
+            Attempt::Unclear(_) if self.are_all(mint, &proofs, State::Unspent).await? => Refusal::Invalid,
+            Attempt::Unclear(reason) => return Err(mint.unavailable(reason)),
+            Attempt::Spent => Refusal::Spent,
+            Attempt::Invalid => Refusal::Invalid,
         };
         self.record.refuse_bundle(bundle.id, count).await?;
         Ok(Swapped::Refused(refused))

@@ -82,14 +82,21 @@ class Mint:
             [program], env=env, cwd=self.home, stdin=subprocess.DEVNULL, stdout=log, stderr=log
         )
 
-    def free_proofs(self):
-        """Frees the proofs of swaps that it was killed in. Nutshell leaves them pending for ever; who runs it has to do this."""
+    def change(self, statement):
+        """Of the database of a mint that does not run."""
         path = os.path.join(self.home, "db", "mint.sqlite3")
         if os.path.exists(path):
             database = sqlite3.connect(path, timeout=10)
             with database:
-                database.execute("DELETE FROM proofs_pending WHERE melt_quote IS NULL")
+                database.execute(statement)
             database.close()
+
+    def retire(self):
+        self.change("UPDATE keysets SET active = 0")
+
+    def free_proofs(self):
+        """Frees the proofs of swaps that it was killed in. Nutshell leaves them pending for ever; who runs it has to do this."""
+        self.change("DELETE FROM proofs_pending WHERE melt_quote IS NULL")
 
     def wait(self):
         end = time.monotonic() + 180
@@ -276,13 +283,17 @@ async def paid_out(ask):
 
 
 async def control(ask):
-    """stop, start, pause, resume of a mint; start may give settings of its (`env`)."""
+    """stop, start, pause, resume of a mint; start may give settings of its (`env`), and retire its keysets for a new one."""
     mint = mints[ask["mint"]]
     if ask["do"] == "stop":
         mint.stop()
     elif ask["do"] == "start":
+        env = ask.get("env", {})
+        if ask.get("retire"):
+            mint.retire()
+            env["MINT_DERIVATION_PATH"] = "m/0'/0'/1'"
         if not mint.process:
-            mint.start(ask.get("env"))
+            mint.start(env)
         mint.wait()
     elif ask["do"] == "pause":
         mint.process.send_signal(signal.SIGSTOP)

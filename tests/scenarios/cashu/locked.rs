@@ -60,6 +60,24 @@ pub fn refused(stage: &Stage) {
     pay(&nginx, &good).expect(200);
 }
 
+/// Each host has a key of its own: what is locked to one is nothing to another.
+pub fn another_host(stage: &Stage) {
+    let rig = Rig::shared();
+    let here = locked_site(stage, rig).paid("").start();
+    let key = format!("{:064x}", 8);
+    stage.keep_secret(&key);
+    let there = site(stage, rig)
+        .env("CASHU_P2PK_MODE", "on")
+        .env("CASHU_P2PK_PRIVATE_KEY", &key)
+        .workers(2)
+        .paid("")
+        .start();
+    let bought = token(stage, rig, FREE, PRICE_SAT, json!({"lock": PUBLIC}));
+    assert_refused(&pay(&there, &bought), "another key");
+    pay(&here, &bought).expect(200);
+    assert_refused(&pay(&there, &bought), "another key");
+}
+
 pub fn race(stage: &Stage) {
     let rig = Rig::shared();
     let nginx = locked_site(stage, rig).paid("").start();

@@ -6,7 +6,7 @@ use ecash::{AcceptError, Refusal, SecretKey, Till};
 use serde_json::json;
 
 use crate::rig::{FEES, FREE};
-use crate::support::{MINTS, Shop, mints, pay, total};
+use crate::support::{MINTS, Shop, at_rest, mints, pay, total};
 
 fn in_seconds(seconds: i64) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
@@ -16,16 +16,6 @@ fn in_seconds(seconds: i64) -> String {
 async fn redeemed(till: &Till, sat: u64) {
     let done = async {
         while till.balance().await.unwrap().iter().map(|mint| mint.wallet_sat).sum::<u64>() < sat {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(180), done).await.expect("redeemed");
-}
-
-/// Nothing is held any more.
-async fn at_rest(till: &Till) {
-    let done = async {
-        while till.balance().await.unwrap().iter().any(|mint| mint.held_sat > 0) {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };

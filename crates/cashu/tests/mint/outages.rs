@@ -5,8 +5,8 @@ use std::time::Duration;
 use ecash::AcceptError;
 use serde_json::json;
 
-use crate::rig::FREE;
-use crate::support::{MINTS, Shop, mints, pay, total};
+use crate::rig::{FREE, Rig, repository};
+use crate::support::{MINTS, Shop, at_rest, mints, pay, total};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mint_that_is_down_or_hangs_costs_nobody_anything() {
@@ -55,4 +55,37 @@ async fn ecash_that_is_locked_to_us_is_taken_while_its_mint_is_down() {
     pay(&till, &unknown, 7).await.unwrap();
     assert_eq!(total(&till).await, 13);
     rig.control("start", FREE);
+}
+
+/// The mint comes back with other keys than those that are known, while payments are held: both are swapped for ecash of the new ones.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_keyset_that_is_retired_costs_no_payment() {
+    if mints().is_none() {
+        return;
+    }
+    // Others share theirs.
+    let rig = Rig::start(repository());
+    let (locked, plain) = (Shop::locked(&rig), Shop::new(&rig));
+    let lock = json!({"lock": locked.key()});
+    let tokens: Vec<_> = (0..3).map(|_| rig.token(FREE, 6, lock.clone())).collect();
+    let [one, other] = [(); 2].map(|()| rig.token(FREE, 7, json!({})));
+    let (till_of_locked, till_of_plain) = (locked.open().await, plain.open().await);
+    pay(&till_of_plain, &one, 7).await.unwrap();
+    pay(&till_of_locked, &tokens[0], 6).await.unwrap();
+    at_rest(&till_of_locked).await;
+    rig.control("stop", FREE);
+    for token in &tokens[1..] {
+        pay(&till_of_locked, token, 6).await.unwrap();
+    }
+    rig.ask(&json!({"do": "start", "mint": FREE, "retire": true}));
+    // Whoever is told to come back comes back.
+    let paid = async {
+        while pay(&till_of_plain, &other, 7).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), paid).await.expect("the payment counts");
+    assert_eq!(total(&till_of_plain).await, 14);
+    at_rest(&till_of_locked).await;
+    assert_eq!(total(&till_of_locked).await, 18);
 }

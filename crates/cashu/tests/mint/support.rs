@@ -100,3 +100,13 @@ pub async fn total(till: &Till) -> u64 {
 pub async fn pay(till: &Till, token: &str, sat: u64) -> Result<Paid, AcceptError> {
     till.accept(token, sat * 1000, BOUGHT, PAYEE).await
 }
+
+/// Nothing is held any more.
+pub async fn at_rest(till: &Till) {
+    let done = async {
+        while till.balance().await.unwrap().iter().any(|mint| mint.held_sat > 0) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(180), done).await.expect("redeemed");
+}
