@@ -32,12 +32,21 @@ pub struct Came {
     pub statuses: BTreeMap<u16, u64>,
     /// Requests without a whole answer.
     pub broken: u64,
+    /// How long each answer took.
+    times: Vec<Duration>,
 }
 
 impl Came {
     /// Answers with this status.
     pub fn with(&self, status: u16) -> u64 {
         self.statuses.get(&status).copied().unwrap_or(0)
+    }
+
+    /// What 99 of 100 answers took no longer than.
+    pub fn p99(&self) -> Duration {
+        let mut sorted = self.times.clone();
+        sorted.sort_unstable();
+        sorted.get((sorted.len() * 99).div_ceil(100).saturating_sub(1)).copied().unwrap_or_default()
     }
 
     /// All requests that did not get this status.
@@ -74,9 +83,10 @@ pub fn run(to: SocketAddr, connections: usize, requests: Vec<Vec<u8>>, amount: A
             clients.spawn(client(to, Arc::clone(&work)));
         }
         let mut came = Came::default();
-        for (statuses, broken) in clients.join_all().await {
-            came.broken += broken;
-            for (status, count) in statuses {
+        for of_client in clients.join_all().await {
+            came.broken += of_client.broken;
+            came.times.extend(of_client.times);
+            for (status, count) in of_client.statuses {
                 *came.statuses.entry(status).or_default() += count;
             }
         }
@@ -85,20 +95,24 @@ pub fn run(to: SocketAddr, connections: usize, requests: Vec<Vec<u8>>, amount: A
     })
 }
 
-async fn client(to: SocketAddr, work: Arc<Work>) -> (BTreeMap<u16, u64>, u64) {
-    let (mut statuses, mut broken) = (BTreeMap::new(), 0);
+async fn client(to: SocketAddr, work: Arc<Work>) -> Came {
+    let mut came = Came::default();
     let mut buffer = vec![0; BUFFER];
     let mut stream = None;
     while let Some(request) = work.next() {
+        let sent = Instant::now();
         match exchange(to, &mut stream, request, &mut buffer).await {
-            Ok(status) => *statuses.entry(status).or_default() += 1,
+            Ok(status) => {
+                *came.statuses.entry(status).or_default() += 1;
+                came.times.push(sent.elapsed());
+            }
             Err(_) => {
-                broken += 1;
+                came.broken += 1;
                 stream = None;
             }
         }
     }
-    (statuses, broken)
+    came
 }
 
 async fn exchange(
@@ -150,6 +164,14 @@ fn find(bytes: &[u8], what: &[u8]) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn p99_is_what_few_take_longer_than() {
+        let of = |count| Came { times: (1..=count).map(Duration::from_micros).collect(), ..Came::default() };
+        for (count, p99) in [(0, 0), (1, 1), (100, 99), (1000, 990)] {
+            assert_eq!(of(count).p99(), Duration::from_micros(p99));
+        }
+    }
 
     #[test]
     fn length_of_an_answer() {

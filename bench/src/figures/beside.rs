@@ -3,12 +3,20 @@
 use std::net::SocketAddr;
 
 use super::both;
+use crate::harness::http::Request;
 use crate::harness::nginx::Nginx;
 use crate::harness::process::Pid;
+use crate::load::{self, Amount};
 use crate::pairs::{Samples, Side};
 use crate::report::Row;
 use crate::usage;
-use crate::wrk::Wrk;
+
+/// Slices of each side: many, and short, since a p99 is a matter of what disturbs the machine now and then. What disturbs
+/// one of them decides nothing.
+pub(super) const PAIRS: usize = 31;
+/// Requests of a slice, and how many are under way.
+const SLICE: usize = 5_000;
+const CONNECTIONS: usize = 8;
 
 /// Slices of both sides.
 pub(super) struct Beside {
@@ -62,9 +70,8 @@ impl Beside {
 /// The p99 in µs.
 fn slice(address: SocketAddr, worker: Pid, side: &mut Side) -> f64 {
     let before = usage::cpu(worker);
-    let run =
-        Wrk { address, target: "/free/1k", connections: 8, seconds: 1, credentials: None, close: false };
-    let seen = run.run();
-    side.add(seen.requests, seen.elapsed, usage::cpu(worker).saturating_sub(before));
-    seen.p99.as_secs_f64() * 1e6
+    let requests = vec![Request::get("/free/1k").bytes()];
+    let came = load::run(address, CONNECTIONS, requests, Amount::Requests(SLICE));
+    side.add(came.with(200), came.elapsed, usage::cpu(worker).saturating_sub(before));
+    came.p99().as_secs_f64() * 1e6
 }

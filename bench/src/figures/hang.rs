@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use lnsim::{Fault, Method};
 
-use super::{PAIRS, beside::Beside};
+use super::beside::{Beside, PAIRS};
 use crate::harness::backends;
 use crate::harness::http::Request;
 use crate::harness::stage::Stage;
@@ -23,29 +23,26 @@ const AT_ONCE: Duration = Duration::from_millis(150);
 /// Rounds of asking until a pool has nothing left.
 const ROUNDS: usize = 60;
 
-/// Pairs of slices of each of the others.
-const FEWER_PAIRS: usize = 5;
-
 /// Measures it with LND.
 pub fn measure(stand: &Stand, report: &mut Report) {
-    beside(&stand.stage(), "node", PAIRS, report);
+    beside(&stand.stage(), "node", report);
 }
 
 /// Measures it with every other kind of wallet.
 pub fn measure_others(stand: &Stand, report: &mut Report) {
     for kind in ["cln", "clnrest", "bolt12", "eclair", "lnurl", "nwc", "lnc"] {
         let backend = backends::ALL.iter().find(|backend| backend.name == kind).expect("a kind of backend");
-        beside(&stand.stage_on((backend.start)()), kind, FEWER_PAIRS, report);
+        beside(&stand.stage_on((backend.start)()), kind, report);
     }
 }
 
-fn beside(stage: &Stage, kind: &str, pairs: usize, report: &mut Report) {
+fn beside(stage: &Stage, kind: &str, report: &mut Report) {
     let nginx = site(stage).paid("").start();
     nginx.get("/paid/1k").expect(402);
     stage.tolerate("l402");
     let mut figure = Beside::new(&nginx);
     let mut least_waiting = WAITING;
-    for _ in 0..pairs {
+    for _ in 0..PAIRS {
         figure.pair(|slice| {
             stage.sim().fault(Fault::hang().at(Method::AddInvoice));
             let ask = || Request::get("/paid/1k").bytes();

@@ -16,7 +16,7 @@ mod reload;
 mod size;
 
 /// Pairs of slices of each figure.
-const PAIRS: usize = 9;
+const PAIRS: usize = 15;
 
 /// Measures one thing and reports it.
 pub type Figure = fn(&Stand, &mut Report);

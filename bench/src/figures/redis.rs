@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use super::{PAIRS, beside::Beside, grants};
+use super::beside::{Beside, PAIRS};
+use super::grants;
 use crate::harness::http::Request;
 use crate::harness::process::{self, Signal};
 use crate::harness::redis::Redis;
