@@ -352,7 +352,6 @@ fn is_of_outputs(error: &cdk::Error) -> bool {
 
 /// Recorded proofs, with our signature where one is locked to us.
 pub(crate) fn inputs(text: &str, key: Option<&SecretKey>) -> Result<Proofs, Unavailable> {
-    let unreadable = || Unavailable::Store("a recorded payment can't be read".into());
     let mut proofs: Proofs = serde_json::from_str(text).map_err(|_| unreadable())?;
     if let Some(key) = key {
         let is_locked = |proof: &&mut Proof| Nut10Secret::try_from(&proof.secret).is_ok();
@@ -361,6 +360,10 @@ pub(crate) fn inputs(text: &str, key: Option<&SecretKey>) -> Result<Proofs, Unav
         }
     }
     Ok(proofs)
+}
+
+pub(crate) fn unreadable() -> Unavailable {
+    Unavailable::Store("a recorded payment can't be read".into())
 }
 
 /// Whether the mint signed what it was asked to. It need not send DLEQ proofs; those that it sends must verify.

@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 
 use crate::mint::Mint;
 use crate::record::{Bundle, Row};
-use crate::swap::{Attempt, Purse, Swapped, inputs};
+use crate::swap::{Attempt, Purse, Swapped, inputs, unreadable};
 use crate::token::sum;
 use crate::{PaymentId, Refusal, Unavailable};
 
@@ -111,8 +111,4 @@ async fn signed(bundle: &Bundle, key: Option<SecretKey>) -> Result<Proofs, Unava
         Ok(all)
     });
     signed.await.map_err(|error| Unavailable::Store(error.to_string()))?
-}
-
-fn unreadable() -> Unavailable {
-    Unavailable::Store("a recorded payment can't be read".into())
 }

@@ -1,10 +1,10 @@
 //! The store that hosts share: Redis or Valkey, stand-alone, behind Sentinels, or a Cluster.
 //!
-//! Every call is one script that Redis carries out as a whole (`script.rs` lists the keys): claims that arrive together are one call,
-//! except in a Cluster, where payments are in many slots (`claims.rs`). A call has a deadline. It is sent again after a lost connection, which is
-//! safe as every call is the same call when it is repeated; a claim that Redis only reads after its deadline is not
-//! carried out, so that nothing is drawn for a client that has long been told to come back (`link.rs` keeps the
-//! connections and Redis' clock).
+//! Every call is one script that Redis carries out as a whole (`script.rs` lists the keys): claims that arrive together are
+//! one call, except in a Cluster, where payments are in many slots (`claims.rs`). A call has a deadline. It is sent again
+//! after a lost connection, which is safe as every call is the same call when it is repeated (`ask.rs`); a claim that Redis
+//! only reads after its deadline is not carried out, so that nothing is drawn for a client that has long been told to come
+//! back (`link.rs` keeps the connections and Redis' clock).
 //!
 //! A claim that was carried out, and whose answer its host never saw, is given back as soon as Redis can be reached; until
 //! then other hosts take the payment for neither used nor unused (`news.rs`).
