@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicU16, Ordering};
 
 pub use rustix::process::Signal;
 
+use super::wait;
+
 /// A process id.
 pub type Pid = u32;
 
@@ -17,6 +19,18 @@ pub fn signal(pid: Pid, signal: Signal) {
         Ok(()) | Err(rustix::io::Errno::SRCH) => {}
         Err(error) => panic!("signal {signal:?} to {pid}: {error}"),
     }
+}
+
+/// Stops a process until [`Signal::CONT`], and returns when all its threads stand: the signal alone returns while some of
+/// them may still answer.
+pub fn stop(pid: Pid) {
+    signal(pid, Signal::STOP);
+    wait::until("all its threads to stop", || {
+        let threads = fs::read_dir(format!("/proc/{pid}/task")).ok()?.flatten();
+        let mut states = threads.map(|thread| stat_in(&thread.path()).map(|(state, _)| state));
+        // One that has ended meanwhile has none.
+        states.all(|state| matches!(state, Some('T' | 'Z' | 'X') | None)).then_some(())
+    });
 }
 
 /// Whether the process exists and is no zombie.
@@ -107,7 +121,12 @@ fn pids() -> impl Iterator<Item = Pid> {
 
 /// State letter and parent.
 fn stat(pid: Pid) -> Option<(char, Pid)> {
-    let line = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat_in(&PathBuf::from(format!("/proc/{pid}")))
+}
+
+/// The same of a process or a thread, by its folder in `/proc`.
+fn stat_in(folder: &Path) -> Option<(char, Pid)> {
+    let line = fs::read_to_string(folder.join("stat")).ok()?;
     let mut fields = line.rsplit_once(") ")?.1.split(' ');
     Some((fields.next()?.chars().next()?, fields.next()?.parse().ok()?))
 }

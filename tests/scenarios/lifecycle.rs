@@ -104,7 +104,7 @@ fn stopped_l402d(stage: &Stage) {
     let credential = nginx.buy("/paid/a");
     let agent = nginx.agent(None);
     stage.wait_for_connections(4);
-    process::signal(agent, Signal::STOP);
+    process::stop(agent);
     std::thread::scope(|scope| {
         let waiting: Vec<_> = (0..8).map(|_| scope.spawn(|| nginx.get("/paid/b"))).collect();
         for _ in 0..50 {
@@ -197,7 +197,7 @@ fn late_predecessor(stage: &Stage) {
         let socket = site.state_dir().join("l402d.sock");
         let nginx = site.start();
         let first = wait::closely(|| stage.agents().first().copied());
-        process::signal(first, Signal::STOP);
+        process::stop(first);
         if !socket.exists() && !holds_a_lock(first) {
             return Some((nginx, first));
         }

@@ -168,7 +168,7 @@ fn in_the_supervision(stage: &Stage) {
 fn in_an_alarm(stage: &Stage) {
     let rig = Rig::start(stage);
     let agent = rig.nginx.agent(None);
-    process::signal(agent, Signal::STOP);
+    process::stop(agent);
     std::thread::scope(|scope| {
         let waiting = scope.spawn(|| rig.unpaid());
         rig.with_fault("suspension::on_alarm:", || {});

@@ -230,7 +230,7 @@ fn without_its_redis(stage: &Stage) {
             assert_eq!(price(&nginx, "/paid/b"), PRICE_MSAT);
         }
     };
-    process::signal(redis.pid(), Signal::STOP);
+    process::stop(redis.pid());
     sells();
     process::signal(redis.pid(), Signal::CONT);
     redis.kill();

@@ -290,7 +290,7 @@ fn paused_under_load(stage: &Stage) {
     let hosts = two_hosts(stage, &url(&redis), OPEN);
     under_load("paused, twice", &hosts, || {
         for _ in 0..2 {
-            process::signal(redis.pid(), Signal::STOP);
+            process::stop(redis.pid());
             let used = hosts[0].buy("/paid/a");
             come_back(&hosts[0].get_paid("/paid/a", &used));
             process::signal(redis.pid(), Signal::CONT);

@@ -68,7 +68,7 @@ fn killed_before_the_claim(stage: &Stage) {
     let credential = nginx.buy("/paid/a");
     stage.wait_for_connections(4);
     let agent = nginx.agent(None);
-    process::signal(agent, Signal::STOP);
+    process::stop(agent);
     let request = Request::get("/paid/a").paid(&credential);
     std::thread::scope(|scope| {
         let asked: Vec<_> = (0..8).map(|_| scope.spawn(|| nginx.send(&request))).collect();

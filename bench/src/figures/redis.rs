@@ -31,7 +31,7 @@ pub fn measure(stand: &Stand, report: &mut Report) {
     let mut figure = Beside::new(&nginx);
     for _ in 0..PAIRS {
         figure.pair(|slice| {
-            process::signal(redis.pid(), Signal::STOP);
+            process::stop(redis.pid());
             let over = AtomicBool::new(false);
             thread::scope(|scope| {
                 let (over, nginx) = (&over, &nginx);
