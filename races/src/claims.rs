@@ -76,7 +76,7 @@ fn undo(draws: &Draws, request: u8) {
 }
 
 async fn is_granted(draws: &Draws, request: u8, limit: u32) -> bool {
-    matches!(draws.draw(claim(request, limit)).await, Ok(Claimed::Granted { .. }))
+    matches!(draws.draw(claim(request, limit), None).await, Ok(Claimed::Granted { .. }))
 }
 
 /// What comes of so many at once.
@@ -125,7 +125,7 @@ fn a_client_that_leaves_at_any_moment_loses_nothing() {
         let leaves = draws.clone();
         let drawing = tokio::spawn({
             let draws = draws.clone();
-            async move { draws.draw(claim(1, 1)).await }
+            async move { draws.draw(claim(1, 1), None).await }
         });
         tokio::spawn(async move { undo(&leaves, 1) }).await.unwrap();
         let _ = drawing.await.unwrap();
@@ -142,7 +142,7 @@ fn claims_whose_end_is_not_known_are_given_back() {
         let draws = open(3);
         let mut granted = 0;
         for request in 0..5 {
-            match draws.draw(claim(request, 1)).await {
+            match draws.draw(claim(request, 1), None).await {
                 Ok(Claimed::Granted { .. }) => granted += 1,
                 Ok(Claimed::UsedUp) => assert_eq!(granted, 1, "used up, and nobody was served"),
                 Ok(Claimed::Released) => panic!("a request that was never taken back"),

@@ -31,6 +31,15 @@ pub trait Store: Send + Sync {
     /// [`StoreError`]; nothing was granted then, and nothing may be served.
     fn claim(&self, claim: Claim) -> BoxFuture<'_, Result<Claimed, StoreError>>;
 
+    /// The same where the preimage is at hand: other hosts, where there are any, get to know with the draw, or soon after, that
+    /// the payment is settled. What gets lost of that costs one of them a question to its node.
+    ///
+    /// # Errors
+    /// As [`Store::claim`].
+    fn claim_proved(&self, claim: Claim, _preimage: Preimage) -> BoxFuture<'_, Result<Claimed, StoreError>> {
+        self.claim(claim)
+    }
+
     /// Gives back what the request drew from this payment, once, and closes its id. Answers whether something
     /// was given back.
     ///
@@ -58,10 +67,6 @@ pub trait Store: Send + Sync {
     fn is_shared(&self) -> bool {
         false
     }
-
-    /// Lets the other hosts know, where there are any, that a payment is settled, as its preimage shows. Soon, and nobody
-    /// waits for it; what gets lost costs one of them a question to its node.
-    fn settled_note(&self, _payment_hash: Hash, _preimage: Preimage) {}
 }
 
 /// What [`Store::claim`] is asked.

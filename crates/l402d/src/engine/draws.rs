@@ -4,6 +4,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use l402::Preimage;
 use store::{Claim, Claimed, Hash, RequestId, Store, StoreError};
 use tokio::{
     sync::{mpsc, watch},
@@ -52,13 +53,16 @@ impl Draws {
         Self { store, draws, pending }
     }
 
-    /// Draws from a payment, durably.
-    pub(super) async fn draw(&self, claim: Claim) -> Result<Claimed, Undrawn> {
+    /// Draws from a payment, durably. The preimage is for other hosts, which may not know it.
+    pub(super) async fn draw(&self, claim: Claim, preimage: Option<Preimage>) -> Result<Claimed, Undrawn> {
         let Claim { payment_hash, request, .. } = claim;
         if !self.settled_of(&payment_hash).await {
             return Err(Undrawn::InDoubt);
         }
-        let drawn = self.store.claim(claim).await;
+        let drawn = match preimage {
+            Some(preimage) => self.store.claim_proved(claim, preimage).await,
+            None => self.store.claim(claim).await,
+        };
         if !matches!(drawn, Ok(_) | Err(StoreError::NotCarriedOut(_))) {
             // Whether it was drawn is not known for certain: give back in any case.
             self.release(Draw { payment_hash, request });

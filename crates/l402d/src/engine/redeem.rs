@@ -6,7 +6,7 @@ use agent_api::Proof;
 use l402::{PaymentHash, Preimage};
 use store::{Claim, Claimed, RequestId};
 
-use super::{Engine, Failure, draws::Undrawn, lookup::Verdict, unix_now};
+use super::{Engine, Failure, backend::Backend, draws::Undrawn, lookup::Verdict, unix_now};
 
 /// What a client presents.
 #[derive(Clone, Debug)]
@@ -77,34 +77,31 @@ impl Engine {
         match limit {
             None => Ok(Redeemed::Granted { remaining: None }),
             Some(limit) => {
-                let drawn =
-                    self.draw(Claim { payment_hash: payment_hash.0, request, limit, units: 1 }).await?;
-                if let (Redeemed::Granted { .. }, Some(preimage)) = (&drawn, proved) {
-                    self.note_settled(&backend, payment_hash, preimage);
+                let claim = Claim { payment_hash: payment_hash.0, request, limit, units: 1 };
+                let Some((preimage, maker)) =
+                    proved.and_then(|preimage| Some((preimage, self.untold(&backend, &payment_hash)?)))
+                else {
+                    return self.draw(claim, None).await;
+                };
+                let drawn = self.draw(claim, Some(preimage)).await?;
+                if matches!(drawn, Redeemed::Granted { .. }) {
+                    maker.issued().settle(payment_hash, unix_now());
                 }
                 Ok(drawn)
             }
         }
     }
 
-    /// Lets other hosts know that it is settled, as the preimage shows, unless they do.
-    fn note_settled(&self, backend: &str, payment_hash: PaymentHash, preimage: Preimage) {
+    /// Whose payment it is, where other hosts may not know yet that it is settled.
+    fn untold(&self, backend: &str, payment_hash: &PaymentHash) -> Option<&Arc<Backend>> {
         if !self.store.is_shared() {
-            return;
+            return None;
         }
-        let Some(backend) = self.maker(backend, &payment_hash) else { return };
-        {
-            let mut issued = backend.issued();
-            if issued.is_settled(&payment_hash) {
-                return;
-            }
-            issued.settle(payment_hash, unix_now());
-        }
-        self.store.settled_note(payment_hash.0, preimage);
+        self.maker(backend, payment_hash).filter(|maker| !maker.issued().is_settled(payment_hash))
     }
 
-    async fn draw(&self, claim: Claim) -> Result<Redeemed, Failure> {
-        match self.draws.draw(claim).await {
+    async fn draw(&self, claim: Claim, preimage: Option<Preimage>) -> Result<Redeemed, Failure> {
+        match self.draws.draw(claim, preimage).await {
             Ok(Claimed::Granted { remaining }) => Ok(Redeemed::Granted { remaining: Some(remaining) }),
             Ok(Claimed::UsedUp) => Ok(Redeemed::UsedUp),
             Ok(Claimed::Released) => {

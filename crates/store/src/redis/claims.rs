@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use l402::Preimage;
 use redis::Value;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
@@ -15,13 +16,15 @@ use super::{
     answers,
     ask::Server,
     news::News,
-    script::{self, Mark},
+    script::{self, Keep, Mark, Payment},
     servers::Topology,
 };
 use crate::{Claim, Claimed, StoreError};
 
-/// Claims in one call: what Redis does for one call, it does for nobody else meanwhile.
-const TOGETHER: usize = 64;
+/// Claims in one call, where so many wait: fewer would cost more each, and of more the first would wait for the last.
+const FEW: usize = 16;
+/// At most: what Redis does for one call, it does for nobody else meanwhile.
+const MANY: usize = 64;
 /// Calls under way at once: Redis works on one while the answers to another are on their way.
 const UNDER_WAY: usize = 2;
 
@@ -37,6 +40,7 @@ pub(super) struct Claims {
 
 struct Waiting {
     claim: Claim,
+    preimage: Option<Preimage>,
     until: Instant,
     answer: oneshot::Sender<Outcome>,
 }
@@ -56,17 +60,23 @@ impl Claims {
         Self { server, news, waiting }
     }
 
-    /// Draws; `None`: that is in doubt, as what another request drew may be given back.
-    pub(super) async fn claim(&self, claim: &Claim) -> Outcome {
+    /// Draws, and tells the preimage with it, if there is one; `None`: that is in doubt, as what another request drew may be
+    /// given back.
+    pub(super) async fn claim(&self, claim: &Claim, preimage: Option<&Preimage>) -> Outcome {
         let Some(waiting) = &self.waiting else {
             let mark = Mark::new(Some(&claim.payment_hash))?;
-            let answered = ask(&self.server, &self.news, mark, std::slice::from_ref(claim).iter()).await?;
+            let answered = ask(&self.server, &self.news, mark, [(claim, None)].into_iter()).await?;
+            // It is in another slot.
+            if let (true, Some(preimage)) = (answers::has_drawn(&answered), preimage) {
+                self.news.settled(Payment::new(claim.payment_hash), preimage.clone());
+            }
             return answers::claimed(&answered, 0);
         };
         let (answer, told) = oneshot::channel();
         let until = Instant::now() + self.server.options.deadline;
         let stopping = || StoreError::Unavailable("l402d is stopping".into());
-        waiting.send(Waiting { claim: *claim, until, answer }).map_err(|_| stopping())?;
+        let preimage = preimage.cloned();
+        waiting.send(Waiting { claim: *claim, preimage, until, answer }).map_err(|_| stopping())?;
         told.await.map_err(|_| stopping())?
     }
 }
@@ -76,10 +86,11 @@ async fn ask<'a>(
     server: &Server,
     news: &News,
     mark: Mark,
-    claims: impl Iterator<Item = &'a Claim> + Clone,
+    claims: impl Iterator<Item = (&'a Claim, Option<&'a Preimage>)> + Clone,
 ) -> Result<Value, StoreError> {
-    let (keep, replicas) = (server.options.keep_requests, server.options.servers.wait_replicas);
-    let answered = server.ask(&script::claims(claims, &mark, keep, replicas)).await?;
+    let options = &server.options;
+    let keep = Keep { requests: options.keep_requests, settled: options.keep_settled };
+    let answered = server.ask(&script::claims(claims, &mark, keep, options.servers.wait_replicas)).await?;
     if answers::has_drawn(&answered) {
         news.heard(mark);
     }
@@ -89,9 +100,11 @@ async fn ask<'a>(
 async fn work(server: Arc<Server>, news: News, mut claims: mpsc::UnboundedReceiver<Waiting>) {
     let under_way = Arc::new(Semaphore::new(UNDER_WAY));
     let mut together = Vec::new();
-    while claims.recv_many(&mut together, TOGETHER).await > 0 {
+    while claims.recv_many(&mut together, FEW).await > 0 {
         let Some(turn) = turn(&under_way, &mut together).await else { continue };
-        while together.len() < TOGETHER
+        // Where more wait than a few calls hold, Redis is far or slow.
+        let room = ((together.len() + claims.len()) / UNDER_WAY).clamp(FEW, MANY);
+        while together.len() < room
             && let Ok(another) = claims.try_recv()
         {
             together.push(another);
@@ -122,7 +135,7 @@ async fn turn(under_way: &Arc<Semaphore>, together: &mut Vec<Waiting>) -> Option
 }
 
 async fn carry_out(server: Arc<Server>, news: News, together: Vec<Waiting>, _turn: OwnedSemaphorePermit) {
-    let claims = together.iter().map(|waiting| &waiting.claim);
+    let claims = together.iter().map(|waiting| (&waiting.claim, waiting.preimage.as_ref()));
     let answered = match Mark::new(None) {
         Ok(mark) => ask(&server, &news, mark, claims).await,
         Err(error) => Err(error),

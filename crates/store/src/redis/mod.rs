@@ -83,7 +83,6 @@ pub struct RedisStore {
     aside: Aside,
     server: Arc<Server>,
     claims: Claims,
-    news: News,
 }
 
 impl RedisStore {
@@ -96,9 +95,9 @@ impl RedisStore {
         let pool = Arc::new(Pool::start(&options.servers.dial()?, options.connections));
         let news = News::start(pool.clone(), options.keep_settled);
         let server = Arc::new(Server { pool, options });
-        let claims = Claims::start(server.clone(), news.clone());
+        let claims = Claims::start(server.clone(), news);
         let (rates, aside) = (Rates::default(), Aside::default());
-        Ok(Self { rates, aside, server, claims, news })
+        Ok(Self { rates, aside, server, claims })
     }
 
     async fn ask(&self, call: &Call<'_>) -> Result<redis::Value, StoreError> {
@@ -110,10 +109,10 @@ impl RedisStore {
     }
 
     /// Draws. Who finds the payment used up by a draw whose host may not have heard of it waits until that is clear.
-    async fn draw(&self, claim: &Claim) -> Result<Claimed, StoreError> {
+    async fn draw(&self, claim: &Claim, preimage: Option<&Preimage>) -> Result<Claimed, StoreError> {
         let until = Instant::now() + self.options().deadline;
         loop {
-            match self.draw_once(claim).await? {
+            match self.draw_once(claim, preimage).await? {
                 Some(claimed) => return Ok(claimed),
                 None if Instant::now() + IN_DOUBT < until => sleep(IN_DOUBT).await,
                 None => {
@@ -124,9 +123,13 @@ impl RedisStore {
         }
     }
 
-    async fn draw_once(&self, claim: &Claim) -> Result<Option<Claimed>, StoreError> {
+    async fn draw_once(
+        &self,
+        claim: &Claim,
+        preimage: Option<&Preimage>,
+    ) -> Result<Option<Claimed>, StoreError> {
         let (keep, replicas) = (self.options().keep_requests, self.options().servers.wait_replicas);
-        match self.claims.claim(claim).await {
+        match self.claims.claim(claim, preimage).await {
             // Before anybody is told, so that whoever comes back finds the payment as it was, at any host.
             Err(StoreError::Unavailable(reason)) if replicas > 0 => {
                 let payment = Payment::new(claim.payment_hash);
@@ -142,7 +145,11 @@ impl RedisStore {
 
 impl Store for RedisStore {
     fn claim(&self, claim: Claim) -> BoxFuture<'_, Result<Claimed, StoreError>> {
-        Box::pin(async move { self.draw(&claim).await })
+        Box::pin(async move { self.draw(&claim, None).await })
+    }
+
+    fn claim_proved(&self, claim: Claim, preimage: Preimage) -> BoxFuture<'_, Result<Claimed, StoreError>> {
+        Box::pin(async move { self.draw(&claim, Some(&preimage)).await })
     }
 
     fn release(&self, payment_hash: Hash, request: RequestId) -> BoxFuture<'_, Result<bool, StoreError>> {
@@ -178,10 +185,6 @@ impl Store for RedisStore {
 
     fn is_shared(&self) -> bool {
         true
-    }
-
-    fn settled_note(&self, payment_hash: Hash, preimage: Preimage) {
-        self.news.settled(Payment::new(payment_hash), preimage);
     }
 }
 

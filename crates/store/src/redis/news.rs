@@ -1,4 +1,5 @@
-//! What Redis is told in bunches, when there is time: which calls their hosts have heard of, and which payments are settled.
+//! What Redis is told in bunches, when there is time: which calls their hosts have heard of, and, in a Cluster, which payments are
+//! settled.
 //!
 //! A claim's answer can be lost on its way: Redis hangs, or the connection breaks, when it has just been carried out. Its
 //! host then says 503 and gives the draw back as soon as it can. A client that goes to another host before that must not be
@@ -7,7 +8,8 @@
 //! bunches, after the grant. A draw that is given back is not unheard any more. A host that dies without a word leaves its last draws in doubt for [`KEEP_UNHEARD`], and used
 //! after that.
 //!
-//! That a payment is settled, as a client's preimage shows, spares other hosts a question to the node.
+//! That a payment is settled, as a client's preimage shows, spares other hosts a question to the node. Where its key is in the
+//! slot of the claim, the claim tells it.
 
 use std::{sync::Arc, time::Duration};
 

@@ -39,10 +39,12 @@ macro_rules! script {
     };
 }
 
-/// Claims, one after the other. KEYS: this call; then drawn and request of each. ARGV: deadline (Unix ms, 0: none), seconds to
-/// keep a request, how many replicas must be there, milliseconds to keep the call; then limit, units and request id of each.
+/// Claims, one after the other. KEYS: this call; then drawn and request of each; then the preimage of each that tells it. ARGV:
+/// deadline (Unix ms, 0: none), seconds to keep a request, how many replicas must be there, milliseconds to keep the call,
+/// seconds to keep a preimage (0: for ever), how many claims; then limit, units, request id and preimage (or nothing) of each.
 ///
-/// Once something is written no command fails any more, full memory included.
+/// All is read at first and what was drawn is written at last, each by one command: that is most of what a claim costs. Once
+/// something is written no command fails any more, full memory included.
 static CLAIM: Script = script!(
     "
 local deadline = tonumber(ARGV[1])
@@ -56,6 +58,18 @@ if replicas > 0 then
   if tonumber(there or '0') < replicas then return {'alone'} end
 end
 local keep, calls, call = ARGV[2], string.sub(KEYS[1], 1, -33), string.sub(KEYS[1], -32)
+local count, now = tonumber(ARGV[6]), {}
+for i, value in ipairs(redis.call('MGET', unpack(KEYS, 2, 2 * count + 1))) do now[KEYS[i + 1]] = value end
+local is_on_record, written, place = false, {}, {}
+local function write(key, value)
+  local at = place[key] or #written + 1
+  place[key], written[at], written[at + 1] = at, key, value
+  now[key] = value
+end
+local function remember(request, record)
+  redis.call('SET', request, record, 'EX', keep)
+  now[request] = record
+end
 local function unheard(draws)
   local still = ''
   for draw, by in string.gmatch(draws, ' (%x+:(%x+))') do
@@ -63,14 +77,13 @@ local function unheard(draws)
   end
   return still
 end
-local is_on_record = false
-local function claim(drawn, request, limit, units, id)
-  local known = redis.call('MGET', request, drawn)
-  local before, used, last, draws = known[1], 0, nil, ''
+local function claim(drawn, request, limit, units, id, tell)
+  local before, value = now[request], now[drawn]
+  local used, last, draws = 0, nil, ''
   if before == 'released' then return before end
   if before then return 'granted ' .. (string.match(before, '%d+$') or '') end
-  if known[2] then
-    used, last, draws = string.match(known[2], '^(%d+) ?([^ ]*)(.*)$')
+  if value then
+    used, last, draws = string.match(value, '^(%d+) ?([^ ]*)(.*)$')
     if not used or last ~= '' and not string.match(last, '^%x+:%d+:%d+$') then
       redis.call('PERSIST', drawn)
       return 'used up'
@@ -81,7 +94,7 @@ local function claim(drawn, request, limit, units, id)
   if used + units > limit then return unheard(draws) ~= '' and 'in doubt' or 'used up' end
   local left = limit - used - units
   if units == 0 then
-    redis.call('SET', request, '0 ' .. left, 'EX', keep)
+    remember(request, '0 ' .. left)
     return 'granted ' .. left
   end
   if not is_on_record then
@@ -90,17 +103,25 @@ local function claim(drawn, request, limit, units, id)
   end
   if last and last ~= '' then
     local other, record = string.match(last, '^(%x+):(.*)$')
-    redis.call('SET', string.sub(request, 1, -33) .. other, (string.gsub(record, ':', ' ')), 'EX', keep)
+    remember(string.sub(request, 1, -33) .. other, (string.gsub(record, ':', ' ')))
     draws = unheard(draws)
   end
-  redis.call('SET', drawn, (used + units) .. ' ' .. id .. ':' .. units .. ':' .. left .. ' ' .. id .. ':' .. call .. draws)
+  write(drawn, used + units .. ' ' .. id .. ':' .. units .. ':' .. left .. ' ' .. id .. ':' .. call .. draws)
+  tell()
   return 'granted ' .. left
 end
-local answers = {}
-for i = 1, (#KEYS - 1) / 2 do
-  local key, arg = 2 * i, 3 * i + 2
-  answers[i] = claim(KEYS[key], KEYS[key + 1], tonumber(ARGV[arg]), tonumber(ARGV[arg + 1]), ARGV[arg + 2])
+local answers, settled = {}, 2 * count + 1
+for i = 1, count do
+  local arg, preimage = 4 * i + 3, ARGV[4 * i + 6]
+  if preimage ~= '' then settled = settled + 1 end
+  local function tell()
+    if preimage == '' then return end
+    if ARGV[5] == '0' then write(KEYS[settled], preimage)
+    else redis.call('SET', KEYS[settled], preimage, 'NX', 'EX', ARGV[5]) end
+  end
+  answers[i] = claim(KEYS[2 * i], KEYS[2 * i + 1], tonumber(ARGV[arg]), tonumber(ARGV[arg + 1]), ARGV[arg + 2], tell)
 end
+if #written > 0 then redis.call('MSET', unpack(written)) end
 return answers
 "
 );
@@ -260,22 +281,39 @@ impl Payment {
     }
 }
 
-/// Claims that are carried out one after the other, as this call.
+/// Claims that are carried out one after the other, as this call, with the preimages that they tell.
 pub(super) fn claims<'a>(
-    claims: impl Iterator<Item = &'a Claim> + Clone,
+    claims: impl Iterator<Item = (&'a Claim, Option<&'a Preimage>)> + Clone,
     mark: &Mark,
-    keep: Duration,
+    keep: Keep,
     replicas: u32,
 ) -> Call<'static> {
+    let (mut keys, mut told) = (vec![mark.key.clone()], Vec::new());
     let unheard = u64::try_from(KEEP_UNHEARD.as_millis()).unwrap_or(u64::MAX);
-    let keys = claims.clone().flat_map(|claim| Payment::new(claim.payment_hash).drawn(claim.request));
-    let keys = [mark.key.clone()].into_iter().chain(keys).collect();
-    let each = claims.flat_map(|claim| {
-        let (limit, units) = (claim.limit.into(), claim.units.into());
-        [Arg::Number(limit), Arg::Number(units), Arg::Text(text_of(claim.request))]
-    });
-    let args = [keep.as_secs(), replicas.into(), unheard].into_iter().map(Arg::Number).chain(each);
-    Call { script: &CLAIM, keys, args: args.collect(), has_deadline: true, replicas }
+    let head = [keep.requests.as_secs(), replicas.into(), unheard, seconds(keep.settled).unwrap_or(0)];
+    let mut args: Vec<_> = head.into_iter().chain([claims.clone().count() as u64]).map(Arg::Number).collect();
+    for (claim, preimage) in claims {
+        let payment = Payment::new(claim.payment_hash);
+        keys.extend(payment.drawn(claim.request));
+        args.extend([claim.limit, claim.units].map(|number| Arg::Number(number.into())));
+        args.push(Arg::Text(text_of(claim.request)));
+        args.push(Arg::Text(preimage.map(Preimage::expose_hex).unwrap_or_default()));
+        if preimage.is_some() {
+            let [key, _] = payment.settled();
+            told.push(key);
+        }
+    }
+    keys.append(&mut told);
+    Call { script: &CLAIM, keys, args, has_deadline: true, replicas }
+}
+
+/// How long what a claim leaves is kept.
+#[derive(Clone, Copy)]
+pub(super) struct Keep {
+    /// What was drawn for a request, by its id.
+    pub(super) requests: Duration,
+    /// That a payment is settled; `None`: for ever.
+    pub(super) settled: Option<Duration>,
 }
 
 /// What says that a call may not have been heard of.

@@ -1,4 +1,4 @@
-//! The former module's keys: what it has spent and seen settled counts here, and the other way round.
+//! The former module's keys: what it has spent and seen settled counts here, and the other way round; and which hosts share.
 
 use std::time::Duration;
 
@@ -6,7 +6,10 @@ use l402::Preimage;
 use store::{Claim, Claimed, Settled, Store, redis::RedisOptions};
 use tempfile::TempDir;
 
-use crate::support::{hash, hex, id, open, open_with, single, single_use, start};
+use crate::{
+    server::start_cluster,
+    support::{cluster, hash, hex, id, open, open_with, single, single_use, start},
+};
 
 #[tokio::test]
 async fn what_was_spent_under_it_is_spent_for_good() {
@@ -72,4 +75,39 @@ async fn a_time_to_live_concerns_settlements_and_never_what_was_drawn() {
     assert!((1..=60).contains(&ttl(format!("{{l402:settled:{hex}}}:record"))));
     assert_eq!(ttl(format!("l402:preimage:{hex}")), -1);
     assert!((3000..=3600).contains(&ttl(format!("{{l402:preimage:{hex}}}:{:032x}", 1))));
+}
+
+/// A client's preimage is there for other hosts with the draw; in a Cluster soon after.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_preimage_is_told_with_the_draw() {
+    let dir = TempDir::new().unwrap();
+    let redis = start(dir.path());
+    let preimage = |n: u8| Preimage::from_bytes([n; 32]);
+    let key = |n: u8| format!("l402:settled:{}", preimage(n).payment_hash());
+    let claim =
+        |n: u8, request| Claim { payment_hash: preimage(n).payment_hash().0, ..single_use(0, request) };
+    let granted = Ok(Claimed::Granted { remaining: 0 });
+
+    let store = open(single(redis.port()));
+    assert_eq!(store.claim(claim(1, 1)).await, granted);
+    assert_eq!(store.claim_proved(claim(1, 2), preimage(1)).await, Ok(Claimed::UsedUp));
+    assert_eq!(redis.ask(&["EXISTS", &key(1)]), "0", "nothing was drawn");
+    assert_eq!(store.claim_proved(claim(2, 3), preimage(2)).await, granted);
+    assert_eq!(redis.ask(&["GET", &key(2)]), preimage(2).expose_hex());
+    assert_eq!(redis.ask(&["TTL", &key(2)]), "-1");
+    let told = store.settled_get(claim(2, 3).payment_hash).await.unwrap().unwrap();
+    assert_eq!(told, Settled { preimage: Some([2; 32]), received_msat: 0, at: 0 });
+
+    let keep_settled = Some(Duration::from_secs(60));
+    let store = open_with(RedisOptions { keep_settled, ..RedisOptions::new(single(redis.port())) });
+    assert_eq!(store.claim_proved(claim(3, 4), preimage(3)).await, granted);
+    assert_eq!(redis.ask(&["GET", &key(3)]), preimage(3).expose_hex());
+    assert!((1..=60).contains(&redis.ask(&["TTL", &key(3)]).parse().unwrap()));
+
+    let nodes = start_cluster(&dir.path().join("cluster"));
+    let store = open(cluster(&nodes));
+    assert_eq!(store.claim_proved(claim(4, 5), preimage(4)).await, granted);
+    while store.settled_get(claim(4, 5).payment_hash).await.unwrap().is_none() {
+        tokio::task::yield_now().await;
+    }
 }
