@@ -42,7 +42,7 @@ use backend::Backend;
 use draws::Draws;
 
 pub use draws::Draw;
-pub use ecash::Taken;
+pub use ecash::{Counter, Taken};
 pub use failure::Failure;
 pub use invoice::Ready;
 pub use listing::{Listing, Opener, Quote};
@@ -61,7 +61,7 @@ pub struct Engine {
     draws: Draws,
     closing: watch::Sender<bool>,
     tending: Mutex<JoinSet<()>>,
-    till: Option<::ecash::Till>,
+    till: Option<Counter>,
     listing: Option<Listing>,
 }
 
@@ -78,7 +78,7 @@ impl Engine {
     pub fn start_with(
         wallets: Vec<(String, Arc<dyn Lightning>)>,
         store: Arc<dyn Store>,
-        till: Option<::ecash::Till>,
+        till: Option<Counter>,
         listing: Option<Listing>,
     ) -> Arc<Self> {
         let engine = Self::at_rest(wallets, store, till, listing);
@@ -97,7 +97,7 @@ impl Engine {
     pub fn at_rest(
         wallets: Vec<(String, Arc<dyn Lightning>)>,
         store: Arc<dyn Store>,
-        till: Option<::ecash::Till>,
+        till: Option<Counter>,
         listing: Option<Listing>,
     ) -> Arc<Self> {
         let backend =

@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 mod accounts;
+mod apart;
 mod args;
 mod cashu;
 mod config;

@@ -36,8 +36,9 @@ use crate::{
     server, systemd, till,
 };
 
-/// Threads that serve: the work is waiting, and what is left of it is hashing and frames.
-const THREADS: usize = 2;
+/// Threads that serve. The work is waiting, and what is left of it is hashing and frames: handing it over to another thread
+/// costs more than it takes. What computes for long does so elsewhere (`apart.rs`).
+const THREADS: usize = 1;
 
 type Failed = Box<dyn Error + Send + Sync>;
 

@@ -9,7 +9,10 @@ use ecash::{Lock, MeltTerms, Options, RequestFormat, SecretKey, SeedSource, Term
 use settings::{CASHU_P2PK_PRIVATE_KEY, CASHU_WHITELISTED_MINTS, Complaint, EcashSettings};
 use zeroize::Zeroizing;
 
-use crate::engine::Payout;
+use crate::{
+    apart::Apart,
+    engine::{Counter, Payout},
+};
 
 /// The wallet's file in the state directory.
 const DATABASE: &str = "cashu.db";
@@ -63,17 +66,19 @@ pub fn payout(settings: &EcashSettings) -> Option<Payout> {
     Some(Payout { every: Duration::from_secs(payout.interval_s), terms })
 }
 
-/// Opens it.
+/// Opens it, on threads of its own: its cryptography must not hold up other answers.
 ///
 /// # Errors
 /// The operator's to mend.
 pub async fn open(
     settings: &EcashSettings,
     state_dir: &Path,
-) -> Result<Till, Box<dyn std::error::Error + Send + Sync>> {
+) -> Result<Counter, Box<dyn std::error::Error + Send + Sync>> {
     let options = options(settings, state_dir)?;
     let mints: Vec<String> = options.terms.mints.iter().map(ToString::to_string).collect();
     let mode = if options.key.is_some() { "locked to our key" } else { "plain" };
     tracing::info!(wallet = %options.database.display(), mints = mints.join(" "), mode, "ecash is taken");
-    Ok(Till::open(options).await?)
+    let apart = Apart::start()?;
+    let till = apart.run(Till::open(options)).await??;
+    Ok(Counter::new(till, apart))
 }

@@ -26,12 +26,12 @@ pub struct Payout {
 impl Engine {
     /// Pays out for ever. May be dropped at any point: the next time, also of another process, goes on from there.
     pub async fn pay_out(self: Arc<Self>, payout: Payout) {
-        let Some(till) = &self.till else { return };
+        let Some(counter) = &self.till else { return };
         let mut rounds = interval(payout.every);
         rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             rounds.tick().await;
-            self.pay_out_once(till, &payout.terms).await;
+            self.pay_out_once(counter.till(), &payout.terms).await;
         }
     }
 
