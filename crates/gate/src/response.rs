@@ -1,10 +1,15 @@
 //! Every answer that is ever given: one total function from how a request ended to its response.
 
+use std::borrow::Cow;
+
 use l402::Msat;
 use l402::challenge::{Challenge, error_header};
 
 use crate::judge::{Refusal, Stale};
 use crate::step::Failure;
+
+/// As many as an answer has.
+const HEADERS: usize = 3;
 
 /// An answer to the client, whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,7 +17,7 @@ pub struct Response {
     /// 400, 401, 402, 429 or 5xx; never a 2xx.
     pub status: u16,
     /// Besides Content-Type and Content-Length.
-    pub headers: Vec<(&'static str, String)>,
+    pub headers: Vec<(&'static str, Cow<'static, str>)>,
     /// One JSON object, at most 600 bytes.
     pub body: String,
     /// Of the body.
@@ -87,8 +92,8 @@ pub(crate) fn respond(end: End<'_>) -> Response {
     match end {
         End::Challenged { asked, amount, instead_of, ecash } => {
             let detail = match instead_of {
-                Some(stale) => stale.to_string(),
-                None => "pay the invoice, then send Authorization: L402 MACAROON:PREIMAGE".to_owned(),
+                Some(stale) => Cow::Owned(stale.to_string()),
+                None => Cow::Borrowed("pay the invoice, then send Authorization: L402 MACAROON:PREIMAGE"),
             };
             let response = payment_required(&asked, Some(amount), &detail, Outcome::Challenged);
             match ecash {
@@ -200,9 +205,11 @@ fn failed(failure: Failure) -> Response {
 
 /// `facts` are JSON members, each with a comma behind it. All texts are ours and need no escaping.
 pub(crate) fn answer(status: u16, error: &str, detail: &str, facts: &str, outcome: Outcome) -> Response {
+    let mut headers = Vec::with_capacity(HEADERS);
+    headers.push(("Cache-Control", Cow::Borrowed("no-store")));
     Response {
         status,
-        headers: vec![("Cache-Control", "no-store".to_owned())],
+        headers,
         body: format!("{{\"error\":\"{error}\",{facts}\"detail\":\"{detail}\"}}\n"),
         content_type: "application/json",
         outcome,
@@ -212,7 +219,7 @@ pub(crate) fn answer(status: u16, error: &str, detail: &str, facts: &str, outcom
 
 impl Response {
     fn header(mut self, name: &'static str, value: String) -> Response {
-        self.headers.push((name, value));
+        self.headers.push((name, Cow::Owned(value)));
         self
     }
 }

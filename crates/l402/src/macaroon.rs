@@ -48,28 +48,29 @@ pub enum Caveat {
 
 impl Macaroon {
     /// Mints a token.
-    pub fn mint<C: AsRef<str>>(
+    pub fn mint<C: Into<String>>(
         root: &RootKey,
         identifier: &Identifier,
         location: &str,
         caveats: impl IntoIterator<Item = C>,
     ) -> Macaroon {
         let identifier = identifier.encode();
+        let caveats = caveats.into_iter();
         let mut macaroon = Macaroon {
             location: location.to_owned(),
             signature: hmac(root.macaroon_key(), &identifier),
             identifier: identifier.to_vec(),
-            caveats: Vec::new(),
+            caveats: Vec::with_capacity(caveats.size_hint().0),
         };
         for caveat in caveats {
-            macaroon.add_first_party(caveat.as_ref());
+            macaroon.add_first_party(caveat);
         }
         macaroon
     }
 
     /// Narrows it by one caveat; needs no key.
-    pub fn add_first_party(&mut self, caveat: &str) {
-        self.add(Caveat::FirstParty(caveat.as_bytes().to_vec()));
+    pub fn add_first_party(&mut self, caveat: impl Into<String>) {
+        self.add(Caveat::FirstParty(caveat.into().into_bytes()));
     }
 
     /// Appends any caveat; needs no key. Tokens with a third-party caveat are refused.

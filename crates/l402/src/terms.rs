@@ -75,21 +75,20 @@ pub struct Terms<'a> {
 impl Terms<'_> {
     /// The caveats of a token on these terms, in their order.
     pub fn caveats(&self) -> Vec<String> {
-        let server = |caveats: &mut Vec<String>| {
-            caveats.push(format!("server={}", encode_value(self.server.as_bytes())));
-        };
+        let value = |name, value| caveat(name, value, push_value);
+        let server = || value("server=", self.server.as_bytes());
         let mut caveats = Vec::with_capacity(6);
         match self.scope {
             Scope::Request { path, method } => {
-                server(&mut caveats);
-                caveats.push(format!("path={}", encode_path(path)));
-                caveats.push(format!("method={}", encode_value(method.as_bytes())));
+                caveats.push(server());
+                caveats.push(caveat("path=", path, push_path));
+                caveats.push(value("method=", method.as_bytes()));
             }
             Scope::Realm { name, shared } => {
                 if !shared {
-                    server(&mut caveats);
+                    caveats.push(server());
                 }
-                caveats.push(format!("realm={}", encode_value(name.as_bytes())));
+                caveats.push(value("realm=", name.as_bytes()));
             }
         }
         caveats.extend(self.valid_until.map(|at| format!("valid_until={at}")));
@@ -99,24 +98,37 @@ impl Terms<'_> {
     }
 }
 
+fn caveat(name: &str, bytes: &[u8], push: fn(&mut String, &[u8])) -> String {
+    let mut caveat = String::with_capacity(name.len() + bytes.len());
+    caveat.push_str(name);
+    push(&mut caveat, bytes);
+    caveat
+}
+
 /// Writes bytes as printable ASCII: what lies outside `0x21..=0x7e`, and `%`, as `%XX`. Two values are equal
 /// exactly if their encodings are, so values are compared encoded and never decoded.
 pub fn encode_value(bytes: &[u8]) -> String {
     let mut out = String::with_capacity(bytes.len());
-    out.extend(encoded(bytes).map(char::from));
+    push_value(&mut out, bytes);
     out
+}
+
+fn push_value(out: &mut String, bytes: &[u8]) {
+    // Most values are plain text, and then the same.
+    match std::str::from_utf8(bytes) {
+        Ok(text) if is_plain(bytes) => out.push_str(text),
+        _ => out.extend(encoded(bytes).map(char::from)),
+    }
 }
 
 /// Is `value` what [`encode_value`] writes for these bytes?
 pub(crate) fn is_value(value: &str, bytes: &[u8]) -> bool {
-    // Most values are plain text, and then the same.
-    let plain = value.as_bytes() == bytes && !bytes.iter().copied().any(is_escaped);
-    plain || encoded(bytes).eq(value.bytes())
+    value.as_bytes() == bytes && is_plain(bytes) || encoded(bytes).eq(value.bytes())
 }
 
 /// A path as a value: encoded, or `sha256:…` if that is longer than [`MAX_PATH`]. (Paths begin with `/`.)
-pub(crate) fn encode_path(path: &[u8]) -> String {
-    if fits(path) { encode_value(path) } else { digest(path) }
+fn push_path(out: &mut String, path: &[u8]) {
+    if fits(path) { push_value(out, path) } else { out.push_str(&digest(path)) }
 }
 
 /// Is `value` what is written for this path?
@@ -131,6 +143,12 @@ fn fits(path: &[u8]) -> bool {
 
 fn digest(path: &[u8]) -> String {
     format!("sha256:{}", text::hex(&sha256(&[path])))
+}
+
+/// Is it written as it is?
+fn is_plain(bytes: &[u8]) -> bool {
+    // Without a branch, so that many bytes are looked at at once.
+    bytes.iter().fold(0, |seen, byte| seen | u8::from(is_escaped(*byte))) == 0
 }
 
 fn is_escaped(byte: u8) -> bool {

@@ -15,9 +15,19 @@ const IDENTIFIER: u8 = 2;
 const VERIFICATION_ID: u8 = 4;
 const SIGNATURE: u8 = 6;
 
+/// Room for what stands around the bytes of a section: types, lengths, ends.
+const AROUND: usize = 10;
+
 /// Writes the binary form.
 pub(crate) fn encode(macaroon: &Macaroon) -> Vec<u8> {
-    let mut out = Vec::with_capacity(256);
+    let room = |caveat: &Caveat| match caveat {
+        Caveat::FirstParty(id) => AROUND + id.len(),
+        Caveat::ThirdParty { location, id, verification_id } => {
+            AROUND + location.len() + id.len() + verification_id.len()
+        }
+    };
+    let header = AROUND + macaroon.location.len() + macaroon.identifier.len() + macaroon.signature.len();
+    let mut out = Vec::with_capacity(header + macaroon.caveats.iter().map(room).sum::<usize>());
     out.push(VERSION);
     if !macaroon.location.is_empty() {
         put(&mut out, LOCATION, macaroon.location.as_bytes());

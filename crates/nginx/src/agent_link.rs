@@ -97,7 +97,7 @@ pub fn open_gate(policy: &Policy<'_>, request: &Request<'_>, now: u64) -> (Gate,
 ///
 /// # Errors
 /// l402d is down, or too many wait already.
-pub fn ask(question: &Question, waiter: Waiter) -> Result<u64, Unavailable> {
+pub fn ask(question: Question, waiter: Waiter) -> Result<u64, Unavailable> {
     with_link(|worker| {
         let request = worker.requests.next();
         let frame = |id| Some(question::to_frame(question, id, request));

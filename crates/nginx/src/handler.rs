@@ -154,7 +154,7 @@ fn follow(r: &Request, sale: &mut Sale, mut gate: Gate, mut step: Step) -> Verdi
                     sale.facts.payment_hash = Some(*payment_hash);
                     sale.facts.token_id = Some(*token_id);
                 }
-                match agent_link::ask(&question, Waiter::new(sale)) {
+                match agent_link::ask(question, Waiter::new(sale)) {
                     Ok(id) => {
                         sale.state = State::Asked(gate);
                         return wait(r, sale, id);

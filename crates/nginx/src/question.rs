@@ -3,38 +3,34 @@ use agent_api::{Fault, FromAgent, Rate, Secret32, SecretText, ToAgent};
 use gate::{Answer, Failure, PaymentHash, Preimage, Proof, Question};
 
 /// The frame that asks `question`. `request` names a redemption for good, so that a repetition draws once.
-pub fn to_frame(question: &Question, id: u64, request: [u8; 16]) -> ToAgent {
+pub fn to_frame(question: Question, id: u64, request: [u8; 16]) -> ToAgent {
     match question {
         Question::Invoice { backend, amount_msat, description, path, rate } => ToAgent::Invoice {
             id,
-            backend: backend.clone(),
-            amount_msat: *amount_msat,
-            description: description.clone(),
+            backend,
+            amount_msat,
+            description,
             path: text(path),
-            rate: rate.as_ref().map(|rate| Rate {
-                key: rate.key.clone(),
-                limit: rate.limit,
-                window_s: rate.window_s,
-            }),
+            rate: rate.map(|rate| Rate { key: rate.key, limit: rate.limit, window_s: rate.window_s }),
         },
         Question::Ecash { backend, amount_msat, path, terms, token } => ToAgent::Ecash {
             id,
-            backend: backend.clone(),
-            amount_msat: *amount_msat,
+            backend,
+            amount_msat,
             path: text(path),
-            terms: terms.clone(),
+            terms,
             token: SecretText::new(token.expose().to_owned()),
         },
         Question::Redeem { backend, payment_hash, proof, limit, .. } => ToAgent::Redeem {
             id,
             request,
-            backend: backend.clone(),
+            backend,
             payment_hash: payment_hash.0,
             proof: match proof {
                 Proof::Preimage(preimage) => agent_api::Proof::Preimage(Secret32::new(*preimage.expose())),
                 Proof::LookUp => agent_api::Proof::LookUp,
             },
-            limit: *limit,
+            limit,
         },
     }
 }
@@ -78,6 +74,6 @@ pub fn to_answer(frame: FromAgent) -> (Answer, Option<String>) {
 }
 
 /// A path as a name to look up; one that is no UTF-8 has none.
-fn text(path: &[u8]) -> String {
-    std::str::from_utf8(path).map(str::to_owned).unwrap_or_default()
+fn text(path: Vec<u8>) -> String {
+    String::from_utf8(path).unwrap_or_default()
 }

@@ -32,7 +32,7 @@ fn bolt11(edit: impl FnOnce(&mut Draft<'_>)) -> String {
 fn macaroon(caveats: &[&str]) -> Macaroon {
     let root = RootKey::from_material(&[5; 32]).unwrap();
     let identifier = Identifier::new(hash(), TokenId::new(root.id(), [9; 28]));
-    Macaroon::mint(&root, &identifier, "shop.test", caveats)
+    Macaroon::mint(&root, &identifier, "shop.test", caveats.iter().copied())
 }
 
 const SOLD: [&str; 5] =
@@ -106,7 +106,7 @@ fn a_good_credential_hides_its_preimage() {
     }
     golden("credential-shown.txt", &inspect(&paid(&SOLD), NOW, true));
     let mut caveat = macaroon(&SOLD);
-    caveat.add_first_party(&format!("preimage={}", "07".repeat(32)));
+    caveat.add_first_party(format!("preimage={}", "07".repeat(32)));
     let hex = data_encoding::HEXLOWER.encode(&caveat.encode_v2());
     let found = inspect(&format!("Macaroon: {hex}"), NOW, false);
     assert_eq!(found.tokens[0].preimage, "present, matches");

@@ -97,7 +97,7 @@ fn identifier() -> Identifier {
 
 /// A macaroon of our key with these caveats, of the payment that [`preimage`] proves.
 fn macaroon(caveats: &[&str]) -> Macaroon {
-    Macaroon::mint(&key(), &identifier(), "l402", caveats)
+    Macaroon::mint(&key(), &identifier(), "l402", caveats.iter().copied())
 }
 
 /// The header of a paid token with these caveats.
@@ -138,7 +138,7 @@ fn granted(step: Step) -> Grant {
 
 fn header<'a>(response: &'a Response, name: &str) -> Option<&'a str> {
     let mut found = response.headers.iter().filter(|(key, _)| *key == name);
-    let value = found.next().map(|(_, value)| value.as_str());
+    let value = found.next().map(|(_, value)| &**value);
     assert!(found.next().is_none(), "{name} twice");
     value
 }

@@ -96,7 +96,7 @@ fn a_macaroon_alone() {
 #[test]
 fn a_preimage_caveat_counts_as_the_preimage() {
     let mut token = token();
-    token.add_first_party(&format!("preimage={}", preimage().expose_hex()));
+    token.add_first_party(format!("preimage={}", preimage().expose_hex()));
     let mac = token.to_base64();
     assert_eq!(one(&format!("L402 {mac}")).unwrap().preimage, Some(preimage()));
     let same = format!("L402 {mac}:{}", preimage().expose_hex());
@@ -111,7 +111,7 @@ fn a_preimage_caveat_counts_as_the_preimage() {
 #[test]
 fn metadata_in_hex_or_base64() {
     let mut token = token();
-    token.add_first_party(&format!("preimage={}", preimage().expose_hex()));
+    token.add_first_party(format!("preimage={}", preimage().expose_hex()));
     for text in [hex(&token), hex(&token).to_uppercase(), token.to_base64()] {
         match credential::parse_metadata(text.as_bytes()) {
             Found::Tokens(tokens) => {

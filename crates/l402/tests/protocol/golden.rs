@@ -11,7 +11,7 @@ fn golden(name: &str) -> String {
 }
 
 fn minted(location: &str, caveats: &[&str]) -> Macaroon {
-    Macaroon::mint(&root(), &other_identifier(), location, caveats)
+    Macaroon::mint(&root(), &other_identifier(), location, caveats.iter().copied())
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -39,7 +39,7 @@ fn minting_writes_what_the_reference_writes() {
 #[test]
 fn appending_writes_what_the_reference_writes() {
     let mut macaroon = minted("l402", &OURS);
-    macaroon.add_first_party(&format!("preimage={}", Preimage::from_bytes([7; 32]).expose_hex()));
+    macaroon.add_first_party(format!("preimage={}", Preimage::from_bytes([7; 32]).expose_hex()));
     assert_eq!(hex(&macaroon.encode_v2()), golden("ours_preimage"));
 }
 

@@ -25,7 +25,7 @@ fn identifier() -> Identifier {
 }
 
 fn mint(caveats: &[&str]) -> Macaroon {
-    Macaroon::mint(&root(), &identifier(), "l402", caveats)
+    Macaroon::mint(&root(), &identifier(), "l402", caveats.iter().copied())
 }
 
 /// An identifier whose payment nobody knows the preimage of.

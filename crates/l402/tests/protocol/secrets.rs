@@ -12,7 +12,7 @@ use super::{identifier, mint, preimage, root};
 #[test]
 fn debug_shows_no_secret() {
     let mut token = mint(&["server=a"]);
-    token.add_first_party(&format!("preimage={}", preimage().expose_hex()));
+    token.add_first_party(format!("preimage={}", preimage().expose_hex()));
     let credential =
         Credential { macaroon: token.clone(), identifier: identifier(), preimage: Some(preimage()) };
     let shown = format!("{:?} {token:?} {:?} {credential:?} {:?}", preimage(), token.caveats, root());
