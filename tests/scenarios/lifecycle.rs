@@ -100,7 +100,7 @@ fn kill_of_l402d(stage: &Stage) {
 
 /// A stopped l402d answers nothing: requests that need it get 503 in time, the others notice nothing.
 fn stopped_l402d(stage: &Stage) {
-    let nginx = stage.site().http("l402_agent_timeout 1s;").paid("l402_indefinite_access on;").start();
+    let nginx = stage.site().http("l402_agent_timeout 2s;").paid("l402_indefinite_access on;").start();
     let credential = nginx.buy("/paid/a");
     let agent = nginx.agent(None);
     stage.wait_for_connections(4);

@@ -1,8 +1,6 @@
 //! A node that refuses, is unreachable, is silent, or answers wrongly: never 200, never a blocked worker, and the
 //! payment of a client is never lost to it.
 
-use std::time::{Duration, Instant};
-
 use lnsim::{Fault, FaultKind, Method};
 
 use crate::harness::http::Response;
@@ -113,22 +111,22 @@ fn silent(stage: &Stage) {
     let nginx = tapped(stage, &tap, "");
     nginx.get("/paid/a").challenge();
     tap.silence();
-    let start = Instant::now();
     std::thread::scope(|scope| {
         let waiting: Vec<_> = (0..12).map(|_| scope.spawn(|| nginx.get("/paid/a"))).collect();
-        let mut slowest = Duration::ZERO;
-        for _ in 0..200 {
-            let asked = Instant::now();
+        let mut served = 0;
+        while waiting.iter().all(|one| !one.is_finished()) {
             nginx.get("/free/a").expect(200);
-            slowest = slowest.max(asked.elapsed());
+            served += 1;
         }
-        assert!(slowest < Duration::from_secs(1), "{slowest:?} for a free file");
+        assert!(
+            served > 16,
+            "only {served} while others waited: on each worker one would have waited with them"
+        );
         let statuses: Vec<_> = waiting.into_iter().map(|answer| answer.join().unwrap().status).collect();
         // Who comes when the connection is known to be bad is told so at once.
         assert!(statuses.iter().all(|status| matches!(status, 504 | 503)), "{statuses:?}");
         assert!(statuses.contains(&504), "{statuses:?}");
     });
-    assert!(start.elapsed() < Duration::from_secs(8), "{:?}", start.elapsed());
     tap.open();
     wait::until("challenges again", || (nginx.get("/paid/a").status == 402).then_some(()));
 }
@@ -221,10 +219,7 @@ fn hangs(stage: &Stage) {
     let nginx = stage.site().http(&block).paid("l402_backend slow;").start();
     nginx.get("/paid/a").challenge();
     stage.sim().fault(Fault::hang().at(Method::AddInvoice).times(2));
-    let start = Instant::now();
-    let answers = wait::at_once(2, |_| nginx.get("/paid/a"));
-    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
-    for answer in answers {
+    for answer in wait::at_once(2, |_| nginx.get("/paid/a")) {
         assert_eq!(answer.expect(504).header("Cache-Control"), Some("no-store"));
     }
     nginx.get("/paid/a").challenge();
