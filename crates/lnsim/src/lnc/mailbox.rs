@@ -20,7 +20,7 @@ use tokio_tungstenite::{WebSocketStream, accept_hdr_async};
 use super::boxes::{Boxes, Name, Refusal, Side};
 use super::hashmail;
 use super::weather::{Sky, Weather};
-use crate::listener::{Mode, Port, accept};
+use crate::listener::{Mode, ModeChange, Port, accept};
 
 const RECEIVE: &str = "/v1/lightning-node-connect/hashmail/receive";
 const SEND: &str = "/v1/lightning-node-connect/hashmail/send";
@@ -35,7 +35,7 @@ pub(crate) struct Mailbox {
     address: SocketAddr,
     /// Counts what cuts all connections.
     cuts: watch::Sender<u64>,
-    open: watch::Sender<bool>,
+    modes: mpsc::UnboundedSender<ModeChange>,
 }
 
 impl Mailbox {
@@ -44,14 +44,15 @@ impl Mailbox {
         let port = Port::bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
         let mut tls = tls.clone();
         tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        let (modes, changes) = mpsc::unbounded_channel();
         let mailbox = Arc::new(Self {
             boxes: Boxes::default(),
             sky: Mutex::new(Sky::new(Weather::default(), 0)),
             address: port.address(),
             cuts: watch::Sender::new(0),
-            open: watch::Sender::new(true),
+            modes,
         });
-        tokio::spawn(serve(port, Arc::clone(&mailbox), TlsAcceptor::from(Arc::new(tls))));
+        tokio::spawn(serve(port, changes, Arc::clone(&mailbox), TlsAcceptor::from(Arc::new(tls))));
         Ok(mailbox)
     }
 
@@ -76,29 +77,39 @@ impl Mailbox {
         self.boxes.clear();
     }
 
-    /// Takes connections, or refuses them and cuts those that are.
+    /// Takes connections, or refuses them and cuts those that are. Returns when it has taken effect.
     pub(crate) fn set_open(&self, open: bool) {
-        self.open.send_replace(open);
+        let (done, waiting) = std::sync::mpsc::sync_channel(1);
+        let mode = if open { Mode::Open } else { Mode::Closed };
+        let sent = self.modes.send((mode, done)).is_ok();
+        if sent && let Ok(Err(error)) = waiting.recv() {
+            tracing::error!(%error, address = %self.address, "the mailbox's port could not be opened again");
+        }
         if !open {
             self.cut();
         }
     }
 }
 
-async fn serve(mut port: Port, mailbox: Arc<Mailbox>, tls: TlsAcceptor) {
+async fn serve(
+    mut port: Port,
+    mut changes: mpsc::UnboundedReceiver<ModeChange>,
+    mailbox: Arc<Mailbox>,
+    tls: TlsAcceptor,
+) {
     let (to_grpc, incoming) = mpsc::unbounded_channel();
     tokio::spawn(hashmail::serve(Arc::clone(&mailbox), incoming));
-    let mut open = mailbox.open.subscribe();
     loop {
         tokio::select! {
-            changed = open.changed() => {
-                let mode = if *open.borrow_and_update() { Mode::Open } else { Mode::Closed };
-                if changed.is_err() || port.set(mode).is_err() {
-                    return;
-                }
+            biased;
+            change = changes.recv() => {
+                let Some((mode, done)) = change else { return };
+                // Nobody may be waiting any more; then the outcome is of no interest.
+                let _ = done.send(port.set(mode));
             }
             accepted = accept(port.listener()) => if let Ok(stream) = accepted {
-                tokio::spawn(connection(stream, tls.clone(), Arc::clone(&mailbox), to_grpc.clone()));
+                let cuts = mailbox.cuts.subscribe();
+                tokio::spawn(connection(stream, tls.clone(), Arc::clone(&mailbox), cuts, to_grpc.clone()));
             },
         }
     }
@@ -108,10 +119,9 @@ async fn connection(
     stream: TcpStream,
     tls: TlsAcceptor,
     mailbox: Arc<Mailbox>,
+    mut cuts: watch::Receiver<u64>,
     to_grpc: mpsc::UnboundedSender<io::Result<hashmail::Connection>>,
 ) {
-    let mut cuts = mailbox.cuts.subscribe();
-    cuts.mark_unchanged();
     let _ = stream.set_nodelay(true);
     let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await else { return };
     if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
