@@ -41,10 +41,12 @@ macro_rules! script {
 
 /// Claims, one after the other. KEYS: this call; then drawn and request of each; then the preimage of each that tells it. ARGV:
 /// deadline (Unix ms, 0: none), seconds to keep a request, how many replicas must be there, milliseconds to keep the call,
-/// seconds to keep a preimage (0: for ever), how many claims; then limit, units, request id and preimage (or nothing) of each.
+/// seconds to keep a preimage (0: for ever), how many claims; then limit, units, what a first draw leaves (nothing: there can
+/// be none), request id and preimage (or nothing) of each.
 ///
-/// All is read at first and what was drawn is written at last, each by one command: that is most of what a claim costs. Once
-/// something is written no command fails any more, full memory included.
+/// All is read at first and what was drawn is written at last, each by one command: that is most of what a claim costs. Most draws
+/// are a payment's first; those do with texts, as numbers are slow to read and to write. Once something is written no command fails
+/// any more, full memory included.
 static CLAIM: Script = script!(
     "
 local deadline = tonumber(ARGV[1])
@@ -59,8 +61,15 @@ if replicas > 0 then
 end
 local keep, calls, call = ARGV[2], string.sub(KEYS[1], 1, -33), string.sub(KEYS[1], -32)
 local count, now = tonumber(ARGV[6]), {}
-for i, value in ipairs(redis.call('MGET', unpack(KEYS, 2, 2 * count + 1))) do now[KEYS[i + 1]] = value end
+for i, value in ipairs(redis.call('MGET', unpack(KEYS, 2, 2 * count + 1))) do
+  if value then now[KEYS[i + 1]] = value end
+end
 local is_on_record, written, place = false, {}, {}
+local function record()
+  if is_on_record then return end
+  redis.call('SET', KEYS[1], '', 'PX', ARGV[4])
+  is_on_record = true
+end
 local function write(key, value)
   local at = place[key] or #written + 1
   place[key], written[at], written[at + 1] = at, key, value
@@ -77,7 +86,7 @@ local function unheard(draws)
   end
   return still
 end
-local function claim(drawn, request, limit, units, id, tell)
+local function claim(drawn, request, limit, units, id)
   local before, value = now[request], now[drawn]
   local used, last, draws = 0, nil, ''
   if before == 'released' then return before end
@@ -97,29 +106,33 @@ local function claim(drawn, request, limit, units, id, tell)
     remember(request, '0 ' .. left)
     return 'granted ' .. left
   end
-  if not is_on_record then
-    redis.call('SET', KEYS[1], '', 'PX', ARGV[4])
-    is_on_record = true
-  end
+  record()
   if last and last ~= '' then
-    local other, record = string.match(last, '^(%x+):(.*)$')
-    remember(string.sub(request, 1, -33) .. other, (string.gsub(record, ':', ' ')))
+    local other, what = string.match(last, '^(%x+):(.*)$')
+    remember(string.sub(request, 1, -33) .. other, (string.gsub(what, ':', ' ')))
     draws = unheard(draws)
   end
   write(drawn, used + units .. ' ' .. id .. ':' .. units .. ':' .. left .. ' ' .. id .. ':' .. call .. draws)
-  tell()
-  return 'granted ' .. left
+  return 'granted ' .. left, true
 end
 local answers, settled = {}, 2 * count + 1
 for i = 1, count do
-  local arg, preimage = 4 * i + 3, ARGV[4 * i + 6]
-  if preimage ~= '' then settled = settled + 1 end
-  local function tell()
-    if preimage == '' then return end
-    if ARGV[5] == '0' then write(KEYS[settled], preimage)
-    else redis.call('SET', KEYS[settled], preimage, 'NX', 'EX', ARGV[5]) end
+  local arg, drawn, request = 5 * i + 2, KEYS[2 * i], KEYS[2 * i + 1]
+  local units, left, id, preimage = ARGV[arg + 1], ARGV[arg + 2], ARGV[arg + 3], ARGV[arg + 4]
+  local answer, drew
+  if left == '' or now[drawn] or now[request] then
+    answer, drew = claim(drawn, request, tonumber(ARGV[arg]), tonumber(units), id)
+  else
+    record()
+    write(drawn, units .. ' ' .. id .. ':' .. units .. ':' .. left .. ' ' .. id .. ':' .. call)
+    answer, drew = 'granted ' .. left, true
   end
-  answers[i] = claim(KEYS[2 * i], KEYS[2 * i + 1], tonumber(ARGV[arg]), tonumber(ARGV[arg + 1]), ARGV[arg + 2], tell)
+  if preimage ~= '' then
+    settled = settled + 1
+    if drew and ARGV[5] == '0' then write(KEYS[settled], preimage)
+    elseif drew then redis.call('SET', KEYS[settled], preimage, 'NX', 'EX', ARGV[5]) end
+  end
+  answers[i] = answer
 end
 if #written > 0 then redis.call('MSET', unpack(written)) end
 return answers
@@ -296,6 +309,8 @@ pub(super) fn claims<'a>(
         let payment = Payment::new(claim.payment_hash);
         keys.extend(payment.drawn(claim.request));
         args.extend([claim.limit, claim.units].map(|number| Arg::Number(number.into())));
+        let left = claim.limit.checked_sub(claim.units).filter(|_| claim.units > 0);
+        args.push(left.map_or_else(|| Arg::Text(String::new()), |left| Arg::Number(left.into())));
         args.push(Arg::Text(text_of(claim.request)));
         args.push(Arg::Text(preimage.map(Preimage::expose_hex).unwrap_or_default()));
         if preimage.is_some() {
