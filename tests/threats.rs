@@ -98,6 +98,8 @@ const ALL: &[Threat] = &[
             "cashu::plain",
             "cashu::race",
             "cashu::race_of_two_hosts",
+            "cashu::race_of_hosts_with_redis",
+            "cashu::comes_back_at_another_host",
             "cashu::locked_race",
         ],
         "",

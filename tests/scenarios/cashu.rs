@@ -1,6 +1,7 @@
 //! Ecash through nginx, with real mints: what buys, what is refused and why, and that nothing is bought twice.
 
 mod client;
+mod hosts;
 mod locked;
 mod long_headers;
 mod operator;
@@ -36,6 +37,9 @@ pub const ALL: &[Scenario] = &[
     Scenario::on_mint("cashu::locked_refusals", locked::refused),
     Scenario::on_mint("cashu::locked_race", locked::race),
     Scenario::on_mint("cashu::locked_to_another_host", locked::another_host),
+    Scenario::on_mint("cashu::race_of_hosts_with_redis", hosts::race),
+    Scenario::on_mint("cashu::comes_back_at_another_host", hosts::comes_back_at_the_other),
+    Scenario::on_mint("cashu::hosts_without_redis", hosts::without_redis),
     Scenario::on_mint("cashu::client_pays", client::pays),
     Scenario::on_mint("cashu::client_locks", client::locks),
     Scenario::on_mint("cashu::client_reuses", client::reuses),

@@ -77,6 +77,12 @@ pub enum Unavailable {
     /// The record of payments can't be written.
     #[error("the ecash wallet's database failed: {0}")]
     Store(String),
+    /// What hosts tell each other can't be read or written.
+    #[error("the ledger that hosts share failed: {0}")]
+    Ledger(String),
+    /// Another host is taking the token.
+    #[error("another host is taking this ecash")]
+    Elsewhere,
     /// Too many tokens wait.
     #[error("too many ecash payments wait for the mint {mint}")]
     Busy {

@@ -12,6 +12,8 @@
 //! in another encoding are the same payment. What makes a payment out of ecash is a payment hash and a preimage of
 //! its own, so that everything behind it (claims, tokens, use counts) is as for a Lightning payment.
 //!
+//! Hosts that take ecash for the same things share a [`Ledger`] (shared.rs): what one of them took is no new payment at another.
+//!
 //! What the wallet holds is paid out over Lightning by [`Till::redeem`] (payout.rs, melt.rs, melting.rs): to each payee what is theirs,
 //! one melt of a mint at a time. [`Balance::read`] says what there is; [`Till::restore`] gets it back from the mints (restore.rs).
 //!
@@ -31,6 +33,7 @@ mod private_file;
 mod record;
 mod restore;
 mod seed;
+mod shared;
 mod swap;
 mod tend;
 mod terms;
@@ -49,6 +52,7 @@ pub use lock::REDEMPTION_WINDOW_S;
 pub use melt::{InvoiceFuture, Invoices, MeltError, MeltTerms, Redeemed};
 pub use restore::Restored;
 pub use seed::{SeedError, SeedSource};
+pub use shared::{Entered, Ledger, LedgerFuture};
 pub use terms::{Lock, RequestFormat, Terms, sat_of_msat};
 pub use till::{Options, Paid, Till};
 pub use token::{MAX_PROOFS, MAX_TOKEN, Offered, PaymentId};

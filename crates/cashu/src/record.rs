@@ -90,6 +90,16 @@ impl Record {
         self.run(move |tx| rows::unused(tx, &keyset, count)).await
     }
 
+    /// Forgets a payment that was taken on sight and that another host has, unless its swap was begun.
+    pub(crate) async fn leave(&self, id: PaymentId) -> Result<(), Unavailable> {
+        self.run(move |tx| rows::leave(tx, id)).await
+    }
+
+    /// The Y values of a payment.
+    pub(crate) async fn ys(&self, id: PaymentId) -> Result<Vec<[u8; 33]>, Unavailable> {
+        self.run(move |tx| rows::ys(tx, id)).await
+    }
+
     /// What an offered payment is to buy and of whom, now that something else is asked for with it.
     pub(crate) async fn rebind(
         &self,

@@ -78,6 +78,7 @@ async fn look_at_offers(inner: &Inner, mint: &Mint) -> Result<(), Unavailable> {
         if !waited_for {
             let is_old = row.at.saturating_add(WATCH_S) < unix_now();
             inner.purse.look(mint, &row, is_old).await?;
+            inner.tell_if_paid(row.id).await;
         }
     }
     Ok(())
@@ -113,7 +114,7 @@ async fn redeem_together(inner: &Inner, mint: &Mint, failures: &mut Failures) ->
         if held.is_empty() {
             return Ok(());
         }
-        for bundle in purse.bundles_of(mint, held).await? {
+        for bundle in purse.bundles_of(mint, inner.without_theirs(held).await).await? {
             redeem_bundle(inner, mint, &bundle, failures).await?;
         }
     }
@@ -192,7 +193,7 @@ async fn redeem(inner: &Inner, mint: &Mint, row: &Row) -> Result<bool, Unavailab
         Swapped::Refused(refusal) => {
             tracing::error!(
                 payment = ?row.id, mint = %mint.url, sat = row.net_sat, %refusal,
-                "the mint refuses ecash that was locked to us and paid for something; the money is lost"
+                "the mint refuses ecash that was locked to us and paid for something; unless another host with our key has redeemed it, the money is lost"
             );
             Ok(true)
         }

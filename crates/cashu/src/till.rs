@@ -21,6 +21,7 @@ use crate::mint::{Mint, Wallet};
 use crate::private_file;
 use crate::record::{Put, Record, Row, State};
 use crate::seed::{Seed, SeedError};
+use crate::shared::{Ledger, Pieces, pieces};
 use crate::swap::{Purse, Swapped};
 use crate::tend::{forget, tend};
 use crate::{
@@ -44,6 +45,8 @@ pub struct Options {
     /// For how long a payment that was swapped before it counted is remembered, in seconds; 0: for ever. Its proofs stay
     /// spent at the mint.
     pub keep_s: u64,
+    /// Where hosts tell each other which ecash they took, if there are others.
+    pub ledger: Option<Arc<dyn Ledger>>,
 }
 
 /// A payment made with ecash. `Debug` shows no preimage.
@@ -71,7 +74,7 @@ pub struct Till {
 }
 
 pub(crate) struct Inner {
-    terms: Terms,
+    pub(crate) terms: Terms,
     pub(crate) mints: Vec<Arc<Mint>>,
     pub(crate) purse: Purse,
     /// Tokens whose swap is under way: who comes with the same one waits for its outcome.
@@ -79,9 +82,21 @@ pub(crate) struct Inner {
     pub(crate) held: Notify,
     /// The wallet's file.
     pub(crate) database: PathBuf,
+    pub(crate) ledger: Option<Arc<dyn Ledger>>,
+    keep_s: u64,
 }
 
 type Outcome = Result<Row, AcceptError>;
+
+/// What is asked for with a token.
+#[derive(Clone)]
+struct Asked {
+    price_msat: u64,
+    bought: [u8; 32],
+    payee: String,
+    /// The names of its proofs.
+    pieces: Pieces,
+}
 
 impl Till {
     /// Opens the wallet and starts what goes on in the background: learning the mints' keysets, redeeming what is held.
@@ -134,10 +149,13 @@ impl Till {
     ) -> Result<Paid, AcceptError> {
         let offered = Offered::parse(token)?;
         offered.is_of(&self.inner.terms)?;
-        let row = match self.inner.purse.record.find(offered.id()).await? {
-            Some(row) if row.is_paid() => row,
-            Some(row) => self.inner.clone().take_again(row, price_msat, bought, payee).await?,
-            None => self.inner.clone().take(&offered, price_msat, bought, payee).await?,
+        let pieces = pieces(offered.ys().iter().map(PublicKey::to_bytes));
+        let asked = Asked { price_msat, bought, payee: payee.to_owned(), pieces };
+        let inner = &self.inner;
+        let row = match inner.purse.record.find(offered.id()).await? {
+            Some(row) if row.is_paid() => inner.stand(row, &asked.pieces).await?,
+            Some(row) => inner.clone().take_again(row, asked).await?,
+            None => inner.clone().take(&offered, asked).await?,
         };
         // What has bought one thing buys no other.
         if row.bought != bought {
@@ -171,8 +189,15 @@ impl Inner {
             mints.push(Arc::new(mint));
         }
         let purse = Purse { wallet, record, seed, key: options.key };
-        let (swapping, held, database) = (Mutex::default(), Notify::new(), options.database);
-        Ok(Arc::new(Self { terms: options.terms, mints, purse, swapping, held, database }))
+        let (swapping, held) = (Mutex::default(), Notify::new());
+        let Options { database, terms, ledger, keep_s, .. } = options;
+        Ok(Arc::new(Self { terms, mints, purse, swapping, held, database, ledger, keep_s }))
+    }
+
+    /// How long payments are remembered that were swapped; those that were taken on sight, for ever: they would be again.
+    pub(crate) fn keep(&self) -> Option<Duration> {
+        let is_for_ever = self.keep_s == 0 || self.terms.lock != Lock::None;
+        (!is_for_ever).then(|| Duration::from_secs(self.keep_s))
     }
 
     fn mint(&self, url: &str) -> Result<&Arc<Mint>, AcceptError> {
@@ -180,17 +205,11 @@ impl Inner {
     }
 
     /// Records a token that was not seen before, and has it swapped unless it is locked to us.
-    async fn take(
-        self: Arc<Self>,
-        offered: &Offered,
-        price_msat: u64,
-        bought: [u8; 32],
-        payee: &str,
-    ) -> Result<Row, AcceptError> {
+    async fn take(self: Arc<Self>, offered: &Offered, asked: Asked) -> Outcome {
         let mint = self.mint(&offered.mint().to_string())?;
         let keysets = mint.keysets_with(|known| !offered.names_other_keysets(known.infos())).await?;
         let now = unix_now();
-        let checked = check(offered, &self.terms, &keysets, price_msat, now)?;
+        let checked = check(offered, &self.terms, &keysets, asked.price_msat, now)?;
         tracing::debug!(payment = ?offered.id(), "payment checked");
         let proofs = serde_json::to_string(&checked.proofs).map_err(|_| Refusal::Malformed)?;
         let mut preimage = Zeroizing::new([0; 32]);
@@ -201,8 +220,8 @@ impl Inner {
             state: if self.terms.lock == Lock::None { State::Offered } else { State::Held },
             at: now,
             mint: mint.url.to_string(),
-            bought,
-            payee: payee.to_owned(),
+            bought: asked.bought,
+            payee: asked.payee.clone(),
             net_sat: checked.net_sat,
             preimage,
             proofs: Some(Zeroizing::new(proofs)),
@@ -213,12 +232,13 @@ impl Inner {
         tracing::debug!(payment = ?row.id, "payment recorded");
         match put {
             Put::New if row.is_paid() => {
+                let row = self.stand(row, &asked.pieces).await?;
                 self.held.notify_waiters();
                 Ok(row)
             }
-            Put::Known(known) if known.is_paid() => Ok(*known),
-            Put::New => self.swap_once(row).await,
-            Put::Known(known) => self.take_again(*known, price_msat, bought, payee).await,
+            Put::Known(known) if known.is_paid() => self.stand(*known, &asked.pieces).await,
+            Put::New => self.swap_once(row, asked.pieces).await,
+            Put::Known(known) => self.take_again(*known, asked).await,
             Put::Taken { paid: true } => Err(Refusal::Spent.into()),
             Put::Taken { paid: false } => Err(Refusal::Pending.into()),
         }
@@ -226,24 +246,19 @@ impl Inner {
 
     /// Has a token swapped that was offered before and whose outcome is not known. As nothing was granted for it, it may buy
     /// something else now.
-    async fn take_again(
-        self: Arc<Self>,
-        row: Row,
-        price_msat: u64,
-        bought: [u8; 32],
-        payee: &str,
-    ) -> Outcome {
+    async fn take_again(self: Arc<Self>, row: Row, asked: Asked) -> Outcome {
+        let Asked { price_msat, bought, payee, pieces } = asked;
         if row.net_sat < sat_of_msat(price_msat) {
             return Err(Refusal::Amount.into());
         }
         if row.bought != bought || row.payee != payee {
-            self.purse.record.rebind(row.id, bought, payee.to_owned()).await?;
+            self.purse.record.rebind(row.id, bought, payee).await?;
         }
-        self.swap_once(row).await
+        self.swap_once(row, pieces).await
     }
 
     /// Waits for the swap of this payment, and starts it if it is not under way. It goes on when nobody waits any more.
-    async fn swap_once(self: Arc<Self>, row: Row) -> Outcome {
+    async fn swap_once(self: Arc<Self>, row: Row, pieces: Pieces) -> Outcome {
         let mut outcome = {
             let mut swapping = self.swapping.lock().unwrap_or_else(PoisonError::into_inner);
             match swapping.get(&row.id) {
@@ -252,7 +267,7 @@ impl Inner {
                 Some(_) | None => {
                     let (tell, outcome) = watch::channel(None);
                     swapping.insert(row.id, outcome.clone());
-                    tokio::spawn(self.clone().swap(row, tell));
+                    tokio::spawn(self.clone().swap(row, pieces, tell));
                     outcome
                 }
             }
@@ -262,25 +277,38 @@ impl Inner {
         told.clone().unwrap_or_else(|| Err(stopped()))
     }
 
-    async fn swap(self: Arc<Self>, row: Row, tell: watch::Sender<Option<Outcome>>) {
+    async fn swap(self: Arc<Self>, row: Row, pieces: Pieces, tell: watch::Sender<Option<Outcome>>) {
         let id = row.id;
-        let outcome = self.swapped(row).await;
+        let outcome = self.swapped(row, &pieces).await;
         self.swapping.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
         tell.send_replace(Some(outcome));
     }
 
-    async fn swapped(&self, row: Row) -> Outcome {
-        // Who waited for its turn may find it done.
-        let Some(row) = self.purse.record.find(row.id).await? else { return Err(Refusal::Spent.into()) };
+    async fn swapped(&self, row: Row, pieces: &Pieces) -> Outcome {
+        // Who waited for its turn may find it done, or gone: refused by the mint, or another host's.
+        let Some(row) = self.purse.record.find(row.id).await? else {
+            let theirs = self.begin(&row, pieces).await?;
+            if theirs.is_none() {
+                self.withdraw(&row, pieces).await;
+            }
+            return theirs.ok_or_else(|| Refusal::Spent.into());
+        };
         if row.is_paid() {
-            return Ok(row);
+            return self.stand(row, pieces).await;
+        }
+        if let Some(theirs) = self.begin(&row, pieces).await? {
+            return Ok(theirs);
         }
         match self.purse.swap(self.mint(&row.mint)?, &row).await? {
             Swapped::Done => {
                 let done = self.purse.record.find(row.id).await?;
-                done.ok_or_else(|| Unavailable::Store("a recorded payment is gone".into()).into())
+                let done = done.ok_or_else(|| Unavailable::Store("a recorded payment is gone".into()))?;
+                self.stand(done, pieces).await
             }
-            Swapped::Refused(refusal) => Err(refusal.into()),
+            Swapped::Refused(refusal) => {
+                self.withdraw(&row, pieces).await;
+                Err(refusal.into())
+            }
             Swapped::Pending => Err(Refusal::Pending.into()),
         }
     }

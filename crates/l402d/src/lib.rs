@@ -19,6 +19,7 @@ mod connection;
 mod doctor;
 pub mod engine;
 mod keys;
+mod ledger;
 mod lifeline;
 mod listed_payees;
 mod log;

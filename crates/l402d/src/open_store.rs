@@ -9,7 +9,7 @@ use store::{
 };
 use zeroize::Zeroizing;
 
-use crate::notes::Notes;
+use crate::{ledger::Ledger, notes::Notes};
 
 /// The database in the state directory.
 const DATABASE: &str = "l402.db";
@@ -22,6 +22,8 @@ pub struct Opened {
     pub notes: Arc<dyn lightning::Notes>,
     /// Where an operator lists prices, if hosts share it.
     pub prices: Option<Arc<dyn Prices>>,
+    /// Where hosts tell each other which ecash they took, if there are others.
+    pub ledger: Option<Arc<dyn ecash::Ledger>>,
 }
 
 /// Opens it. Redis need not be there yet: until it is, what needs it is answered with 503. Must be called in a tokio
@@ -33,13 +35,15 @@ pub fn open(config: &AgentConfig) -> Result<Opened, Box<dyn Error + Send + Sync>
     match &config.redis {
         None => {
             let store = Arc::new(SqliteStore::open(&config.state_dir.join(DATABASE))?);
-            Ok(Opened { store: store.clone(), notes: Arc::new(Notes(store)), prices: None })
+            Ok(Opened { store: store.clone(), notes: Arc::new(Notes(store)), prices: None, ledger: None })
         }
         Some(redis) => {
             let options = options(redis, redis.parsed()?);
             tracing::info!(servers = %options.servers, "what is claimed and settled is kept in Redis");
             let store = Arc::new(RedisStore::open(options)?);
-            Ok(Opened { store: store.clone(), notes: Arc::new(Notes(store.clone())), prices: Some(store) })
+            let ledger: Arc<dyn ecash::Ledger> = Arc::new(Ledger(store.clone()));
+            let notes = Arc::new(Notes(store.clone()));
+            Ok(Opened { store: store.clone(), notes, prices: Some(store), ledger: Some(ledger) })
         }
     }
 }

@@ -173,13 +173,13 @@ async fn serve(config: AgentConfig, tied: Tied) -> Result<(), Failed> {
     config::prepare_state_dir(&config.state_dir)?;
     let log = log::start(config.log_file.as_deref(), &config.log)?;
     let keys = keys::root_keys(&config.root_keys, &config.state_dir)?;
-    let Opened { store, notes, prices } = open_store::open(&config)?;
+    let Opened { store, notes, prices, ledger } = open_store::open(&config)?;
     let mut wallets = Vec::new();
     for backend in &config.backends {
         wallets.push((backend.name.clone(), lightning::open(backend, &notes, &config.state_dir)?));
     }
     let till = match &config.ecash {
-        Some(settings) => Some(till::open(settings, &config.state_dir).await?),
+        Some(settings) => Some(till::open(settings, &config.state_dir, ledger).await?),
         None => None,
     };
     let payout = config.ecash.as_ref().and_then(till::payout);

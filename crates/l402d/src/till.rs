@@ -2,10 +2,11 @@
 
 use std::{
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
-use ecash::{Lock, MeltTerms, Options, RequestFormat, SecretKey, SeedSource, Terms, Till};
+use ecash::{Ledger, Lock, MeltTerms, Options, RequestFormat, SecretKey, SeedSource, Terms, Till};
 use settings::{CASHU_P2PK_PRIVATE_KEY, CASHU_WHITELISTED_MINTS, Complaint, EcashSettings};
 use zeroize::Zeroizing;
 
@@ -45,7 +46,7 @@ pub fn options(settings: &EcashSettings, state_dir: &Path) -> Result<Options, Co
         require_dleq: settings.require_dleq,
         format: if settings.request_b { RequestFormat::B } else { RequestFormat::A },
     };
-    Ok(Options { database, seed, terms, key, deadline: DEADLINE, keep_s: settings.token_ttl_s })
+    Ok(Options { database, seed, terms, key, deadline: DEADLINE, keep_s: settings.token_ttl_s, ledger: None })
 }
 
 /// The wallet's file. Where the configuration knows of no ecash, it is where it is by default.
@@ -66,15 +67,17 @@ pub fn payout(settings: &EcashSettings) -> Option<Payout> {
     Some(Payout { every: Duration::from_secs(payout.interval_s), terms })
 }
 
-/// Opens it, on threads of its own: its cryptography must not hold up other answers.
+/// Opens it, on threads of its own: its cryptography must not hold up other answers. Hosts that share a ledger take each
+/// piece of ecash once.
 ///
 /// # Errors
 /// The operator's to mend.
 pub async fn open(
     settings: &EcashSettings,
     state_dir: &Path,
+    ledger: Option<Arc<dyn Ledger>>,
 ) -> Result<Counter, Box<dyn std::error::Error + Send + Sync>> {
-    let options = options(settings, state_dir)?;
+    let options = Options { ledger, ..options(settings, state_dir)? };
     let mints: Vec<String> = options.terms.mints.iter().map(ToString::to_string).collect();
     let mode = if options.key.is_some() { "locked to our key" } else { "plain" };
     tracing::info!(wallet = %options.database.display(), mints = mints.join(" "), mode, "ecash is taken");

@@ -123,7 +123,6 @@ impl AgentConfig {
         let mut backends = backends(layers, read, &mut keep);
         backends.extend(flags.backends);
         complaints.extend(rules::names_are_unique(&backends));
-        complaints.extend(rules::locked_ecash_is_of_one_host(redis.as_ref(), ecash.as_ref()));
         match (state_dir, socket, log_file, log, root_keys) {
             (Ok(state_dir), Ok(socket), Ok(log_file), Ok(log), Ok(root_keys)) if complaints.is_empty() => {
                 let in_state_dir = flags.log_in_state_dir.then(|| state_dir.join("l402d.log"));

@@ -48,8 +48,8 @@ pub static CASHU_P2PK_MODE: Setting = Setting {
     why: "Plain ecash is what every wallet can send.",
     doc: "Takes only ecash that is locked to our key (NUT-11). It is verified without its mint, since nobody else can spend \
           it, and redeemed in the background: no round trip, and sales go on while a mint is down. \
-          `CASHU_P2PK_PRIVATE_KEY` is required with it, and `REDIS_URL` is refused: several hosts would each take the same \
-          token. Off, a token is swapped at its mint before it counts.",
+          `CASHU_P2PK_PRIVATE_KEY` is required with it. Hosts that share the key must share Redis too (`REDIS_URL`), or each \
+          takes the same token. Off, a token is swapped at its mint before it counts.",
     example: "on",
 };
 

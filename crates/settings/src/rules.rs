@@ -1,8 +1,5 @@
 //! Rules between settings: what is right alone and wrong together.
-use crate::{
-    BACKEND, BackendSettings, CASHU_P2PK_MODE, Complaint, DEFAULT_BACKEND, EcashSettings, L402,
-    LN_CLIENT_TYPE, REALM, REDIS_URL, RedisSettings, Setting,
-};
+use crate::{BACKEND, BackendSettings, Complaint, DEFAULT_BACKEND, L402, LN_CLIENT_TYPE, REALM, Setting};
 
 /// A realm is worth something only to tokens that serve more than once.
 ///
@@ -59,20 +56,6 @@ pub(crate) fn names_are_unique(backends: &[BackendSettings]) -> impl Iterator<It
             "each name once".to_owned()
         };
         Complaint::new(BACKEND.name(), "is defined twice", expected).with_value(backend.name.as_bytes())
-    })
-}
-
-/// Each host keeps its own list of the locked ecash that it has taken: several would each serve the same token.
-pub(crate) fn locked_ecash_is_of_one_host(
-    redis: Option<&RedisSettings>,
-    ecash: Option<&EcashSettings>,
-) -> Option<Complaint> {
-    ecash.filter(|ecash| ecash.p2pk_key.is_some() && redis.is_some()).map(|_| {
-        Complaint::new(
-            CASHU_P2PK_MODE.name(),
-            format!("is on together with {}", REDIS_URL.name()),
-            "one of them: hosts do not tell each other which locked ecash they have taken; plain ecash is spent once at its mint",
-        )
     })
 }
 

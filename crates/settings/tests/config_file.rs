@@ -190,20 +190,6 @@ fn every_key_is_understood() {
 }
 
 #[test]
-fn locked_ecash_is_of_one_host() {
-    let pairs = vec![
-        ("root_key_file", Value::text("keys")),
-        ("redis_url", Value::text("redis://10.0.0.7")),
-        ("cashu_ecash_support", Value::text("on")),
-        ("cashu_whitelisted_mints", Value::text("https://mint.example.com")),
-        ("cashu_p2pk_mode", Value::text("on")),
-        ("cashu_p2pk_private_key", Value::text("1F".repeat(32))),
-    ];
-    let file = file(0o640, with_backends(entries(1, pairs), vec![("default", lnd())]));
-    complains(&file, &[], &[("CASHU_P2PK_MODE is on together with REDIS_URL", None)]);
-}
-
-#[test]
 fn a_variable_wins_over_the_file_setting_by_setting() {
     let top = || {
         let pairs = vec![

@@ -19,6 +19,7 @@
 
 mod api;
 pub mod conformance;
+mod ledger;
 mod model;
 mod notes;
 mod prices;
@@ -27,6 +28,7 @@ pub mod redis;
 mod sqlite;
 
 pub use api::{BoxFuture, Claim, Claimed, Hash, KEEP_REQUESTS, RequestId, Settled, Store, StoreError};
+pub use ledger::{Entered, Ledger};
 pub use model::Model;
 pub use notes::{KEEP_NOTES, MAX_NOTES, Notes};
 pub use prices::{Listed, Prices};

@@ -40,11 +40,6 @@ pub fn mistakes(stage: &Stage) {
     );
     let bad_key = with_mint().env("CASHU_P2PK_MODE", "on").env("CASHU_P2PK_PRIVATE_KEY", &KEY[1..]);
     refused(&bad_key, &["CASHU_P2PK_PRIVATE_KEY", "32 bytes in hex"]);
-    let over_hosts = with_mint().env("REDIS_URL", "redis://127.0.0.1:1").env("ROOT_KEY", &"5a".repeat(32));
-    refused(
-        &over_hosts.env("CASHU_P2PK_MODE", "on").env("CASHU_P2PK_PRIVATE_KEY", KEY),
-        &["CASHU_P2PK_MODE", "together with REDIS_URL"],
-    );
     refused(
         &site().env("CASHU_WHITELISTED_MINTS", "mint.example.com"),
         &["CASHU_WHITELISTED_MINTS", "https://"],

@@ -202,6 +202,23 @@ pub(super) fn refuse(tx: &Transaction<'_>, id: PaymentId, count: u32) -> rusqlit
     Ok(())
 }
 
+/// What no mint was asked about yet.
+const UNBEGUN: &str = "id = ? AND state IN (0, 1) AND counter IS NULL AND bundle IS NULL";
+
+/// Forgets a payment whose swap was not begun.
+pub(super) fn leave(tx: &Transaction<'_>, id: PaymentId) -> rusqlite::Result<()> {
+    if tx.prepare_cached(&format!("DELETE FROM l402_payment WHERE {UNBEGUN}"))?.execute([id.0])? > 0 {
+        tx.prepare_cached("DELETE FROM l402_proof WHERE payment = ?")?.execute([id.0])?;
+    }
+    Ok(())
+}
+
+pub(super) fn ys(tx: &Transaction<'_>, id: PaymentId) -> rusqlite::Result<Vec<[u8; 33]>> {
+    tx.prepare_cached("SELECT y FROM l402_proof WHERE payment = ?")?
+        .query_map([id.0], |row| row.get(0))?
+        .collect()
+}
+
 pub(super) fn unassign(tx: &Transaction<'_>, id: PaymentId) -> rusqlite::Result<()> {
     tx.execute("UPDATE l402_payment SET keyset = NULL, counter = NULL WHERE id = ?", [id.0])?;
     Ok(())
@@ -283,6 +300,31 @@ mod tests {
         assert!(finished(State::Offered).at > 1_700_000_000, "an old offer that was swapped now");
         assert_eq!(finished(State::Held).at, 1, "it was paid when it was taken");
     }
+
+    #[test]
+    fn what_another_host_has_is_left_unless_its_swap_was_begun() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        super::super::schema::prepare(&mut connection).unwrap();
+        let tx = connection.transaction().unwrap();
+        let outputs = Outputs { keyset: "00ad268c4d1f5826".parse().unwrap(), counter: 1 };
+        for (number, outputs) in [(1, None), (2, Some(outputs))] {
+            let (id, preimage) = (PaymentId([number; 32]), Zeroizing::new([2; 32]));
+            let (mint, payee, bought) =
+                ("https://mint.example.com".to_owned(), "default".to_owned(), [3; 32]);
+            let (state, at, net_sat, proofs) = (State::Held, 1, 10, None);
+            put(
+                &tx,
+                &Row { id, state, at, mint, bought, payee, net_sat, preimage, proofs, outputs },
+                &[[number; 33]],
+            )
+            .unwrap();
+            assert_eq!(ys(&tx, id).unwrap(), [[number; 33]]);
+            leave(&tx, id).unwrap();
+            assert_eq!(find(&tx, id).unwrap().is_some(), number == 2);
+            assert_eq!(ys(&tx, id).unwrap().is_empty(), number == 1);
+        }
+    }
+
     #[test]
     fn what_could_be_taken_on_sight_again_is_never_forgotten() {
         let mut connection = Connection::open_in_memory().unwrap();

@@ -386,7 +386,8 @@ async fn the_process_that_is_killed() {
     };
     let seed = SeedSource::Kept(database.with_extension("mnemonic"));
     let deadline = Duration::from_secs(30);
-    let till = Till::open(Options { database, seed, terms, key, deadline, keep_s: 0 }).await.unwrap();
+    let till =
+        Till::open(Options { database, seed, terms, key, deadline, keep_s: 0, ledger: None }).await.unwrap();
     while let Some(ask) = read() {
         if let Some(step) = ask["kill_at"].as_str() {
             steps::kill_at(step.to_owned());

@@ -3,6 +3,7 @@
 
 mod conservation;
 mod held;
+mod hosts;
 mod melted;
 mod outages;
 mod restored;

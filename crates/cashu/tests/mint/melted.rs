@@ -355,6 +355,7 @@ async fn the_process_that_is_killed() {
         key: None,
         deadline: Duration::from_secs(120),
         keep_s: 0,
+        ledger: None,
     })
     .await
     .unwrap();

@@ -83,6 +83,7 @@ impl Shop {
             key: self.key.clone(),
             deadline: self.deadline,
             keep_s: 0,
+            ledger: None,
         }
     }
 

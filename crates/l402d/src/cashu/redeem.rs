@@ -28,7 +28,7 @@ pub(super) async fn redeem(config: &AgentConfig) -> Result<Vec<Redeemed>, Failed
     if !options.database.exists() {
         return Err(OpenError::NoWallet { path: options.database }.into());
     }
-    let Opened { store, notes, prices } = opened(config)?;
+    let Opened { store, notes, prices, ledger: _ } = opened(config)?;
     let mut wallets = Vec::new();
     for backend in config.backends.iter().chain(&addresses(config, &options.database)?) {
         if backend.config.kind() == BackendKind::Lnc && doctor::in_the_way(config).is_some() {
@@ -56,7 +56,7 @@ fn opened(config: &AgentConfig) -> Result<Opened, Failed> {
         return open_store::open(config);
     }
     let store = Arc::new(Model::new());
-    Ok(Opened { notes: Arc::new(Notes(store.clone())), store, prices: None })
+    Ok(Opened { notes: Arc::new(Notes(store.clone())), store, prices: None, ledger: None })
 }
 
 /// The Lightning addresses that ecash in the wallet is for: those of `l402_lnurl_addr` are in nginx's configuration only, and in

@@ -103,7 +103,10 @@ impl From<Unavailable> for Failure {
     fn from(reason: Unavailable) -> Self {
         let retry_after_s = match &reason {
             Unavailable::Mint { .. } => TRY_AGAIN.as_secs() as u32,
-            Unavailable::Store(_) | Unavailable::Busy { .. } => 1,
+            Unavailable::Store(_)
+            | Unavailable::Ledger(_)
+            | Unavailable::Elsewhere
+            | Unavailable::Busy { .. } => 1,
         };
         Self { fault: Fault::Unavailable { retry_after_s }, reason: reason.to_string() }
     }

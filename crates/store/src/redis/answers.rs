@@ -5,14 +5,17 @@ use std::time::Duration;
 use l402::{PaymentHash, Preimage};
 use redis::Value;
 
-use crate::{Claimed, Hash, Settled, StoreError, Taken};
+use crate::{Claimed, Entered, Hash, Settled, StoreError, Taken};
 
 /// How the answer to a claim begins that drew; what is left follows.
 const GRANTED: &str = "granted ";
 
-/// Whether something was drawn, or given back (a number).
+/// What says that pieces of ecash were entered.
+const ENTERED: &str = "entered";
+
+/// Whether something was drawn or entered, or given back (a number).
 pub(super) fn has_changed(value: &Value) -> bool {
-    !matches!(value, Value::Array(_)) || has_drawn(value)
+    !matches!(value, Value::Array(_)) || has_drawn(value) || word(value, 0).as_deref() == Some(ENTERED)
 }
 
 /// Whether something was drawn.
@@ -40,6 +43,16 @@ pub(super) fn claimed(value: &Value, at: usize) -> Result<Option<Claimed>, Store
 pub(super) fn released(value: &Value) -> Result<bool, StoreError> {
     match value {
         Value::Int(given) => Ok(*given == 1),
+        _ => Err(unexpected()),
+    }
+}
+
+/// What the pieces of ecash were found to be.
+pub(super) fn entered(value: &Value) -> Result<Entered, StoreError> {
+    match word(value, 0).as_deref() {
+        Some(ENTERED) => Ok(Entered::New),
+        Some("known") => word(value, 1).map(Entered::Known).ok_or_else(unexpected),
+        Some("mixed") => Ok(Entered::Mixed),
         _ => Err(unexpected()),
     }
 }

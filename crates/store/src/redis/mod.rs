@@ -18,6 +18,7 @@ mod aside;
 mod ask;
 mod claims;
 mod health;
+mod ledger;
 mod link;
 mod news;
 mod pool;

@@ -8,6 +8,7 @@
 //! | `l402:settled:<payment hash>` | the preimage of a settled payment, in hex |
 //! | `{l402:settled:<payment hash>}:record` | what was received (msat) and when (Unix seconds) |
 //! | `l402:note:<payment hash>` | what a wallet must know again of an invoice; 30 days |
+//! | `{l402:ecash}:<piece>` | of which payment a piece of ecash is; for ever, or while it is being swapped; all in one slot, as those of a payment are entered together |
 //! | `l402:rate:<name>` | when it is as if nothing had been taken (Unix microseconds); until then |
 //!
 //! The first and the fourth are the former module's: it writes `used` into the first when a payment is spent. Such a
@@ -33,11 +34,22 @@ pub(super) struct Script {
     sha1: LazyLock<String>,
 }
 
+impl Script {
+    pub(super) const fn new(text: &'static str, sha1: LazyLock<String>) -> Self {
+        Self { text, sha1 }
+    }
+}
+
+/// A script of this text.
 macro_rules! script {
     ($text:literal) => {
-        Script { text: $text, sha1: LazyLock::new(|| redis::Script::new($text).get_hash().to_owned()) }
+        crate::redis::script::Script::new(
+            $text,
+            std::sync::LazyLock::new(|| redis::Script::new($text).get_hash().to_owned()),
+        )
     };
 }
+pub(super) use script;
 
 /// Claims, one after the other. KEYS: this call; then drawn and request of each; then the preimage of each that tells it. ARGV:
 /// deadline (Unix ms, 0: none), seconds to keep a request, how many replicas must be there, milliseconds to keep the call,
@@ -223,7 +235,7 @@ pub(super) struct Call<'s> {
     replicas: u32,
 }
 
-enum Arg {
+pub(super) enum Arg {
     Number(u64),
     Text(String),
 }
@@ -247,7 +259,7 @@ impl Payment {
     pub(super) fn release(&self, request: RequestId, keep: Duration, replicas: u32) -> Call<'static> {
         let args =
             vec![Arg::Number(keep.as_secs()), Arg::Text(text_of(request)), Arg::Number(replicas.into())];
-        Call { script: &RELEASE, keys: self.drawn(request).into(), args, has_deadline: false, replicas }
+        Call::new(&RELEASE, self.drawn(request).into(), args, replicas)
     }
 
     pub(super) fn settled_put(&self, settled: &Settled, keep: Option<Duration>) -> Call<'static> {
@@ -256,7 +268,7 @@ impl Payment {
         let preimage =
             settled.preimage.map(|bytes| Preimage::from_bytes(bytes).expose_hex()).unwrap_or_default();
         let args = vec![keep, Arg::Text(record), Arg::Text(preimage)];
-        Call { script: &SETTLED_PUT, keys: self.settled().into(), args, has_deadline: false, replicas: 0 }
+        Call::new(&SETTLED_PUT, self.settled().into(), args, 0)
     }
 
     /// Says that it is settled, as this preimage of its shows; a plain command, which Redis may be sent again.
@@ -272,11 +284,11 @@ impl Payment {
 
     pub(super) fn note_put(&self, note: String) -> Call<'static> {
         let args = vec![Arg::Number(KEEP_NOTES.as_secs()), Arg::Text(note)];
-        Call { script: &NOTE_PUT, keys: self.note(), args, has_deadline: false, replicas: 0 }
+        Call::new(&NOTE_PUT, self.note(), args, 0)
     }
 
     pub(super) fn note_get(&self) -> Call<'static> {
-        Call { script: &NOTE_GET, keys: self.note(), args: Vec::new(), has_deadline: false, replicas: 0 }
+        Call::new(&NOTE_GET, self.note(), Vec::new(), 0)
     }
 
     fn note(&self) -> Vec<String> {
@@ -284,13 +296,7 @@ impl Payment {
     }
 
     pub(super) fn settled_get(&self) -> Call<'static> {
-        Call {
-            script: &SETTLED_GET,
-            keys: self.settled().into(),
-            args: Vec::new(),
-            has_deadline: false,
-            replicas: 0,
-        }
+        Call::new(&SETTLED_GET, self.settled().into(), Vec::new(), 0)
     }
 }
 
@@ -364,10 +370,15 @@ pub(super) fn rate(key: &str, rate: Rate) -> Call<'static> {
     let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
     let args = args.map(|time| Arg::Number(micros(time))).into();
     let keys = vec![format!("l402:rate:{key}")];
-    Call { script: &RATE, keys, args, has_deadline: false, replicas: 0 }
+    Call::new(&RATE, keys, args, 0)
 }
 
-impl Call<'_> {
+impl<'s> Call<'s> {
+    /// One that may be carried out late. So many replicas must know of what it changed.
+    pub(super) fn new(script: &'s Script, keys: Vec<String>, args: Vec<Arg>, replicas: u32) -> Self {
+        Self { script, keys, args, has_deadline: false, replicas }
+    }
+
     /// Sends it and waits for its answer.
     pub(super) async fn send(&self, live: &Live, until: Instant) -> Result<Value, Failed> {
         let deadline = live.unix_ms(until).filter(|_| self.has_deadline).unwrap_or(0);

@@ -9,5 +9,6 @@ mod server;
 mod faults;
 mod former;
 mod kinds;
+mod ledger;
 mod prices;
 mod support;
