@@ -56,7 +56,7 @@ fn main() -> ExitCode {
     if arguments.list {
         return libtest_mimic::run(&arguments, trials).exit_code();
     }
-    if let Err(missing) = copy_products(&run.programs.built) {
+    if let Err(missing) = copy_products(&run.programs) {
         report(&format!("scenarios: {missing}; run `make build` first"));
         return ExitCode::FAILURE;
     }
@@ -81,7 +81,7 @@ fn run(dir: &Path) -> Run {
     let nginx = place("NGINX_BIN", "/usr/sbin/nginx".into());
     Run {
         dir: dir.to_owned(),
-        programs: Programs { nginx, built: dir.join("built") },
+        programs: Programs { nginx, built: dir.join("built"), next: dir.join("next") },
         lnd_programs: place("L402_LND_DIR", repository().join(".cache/lnd")),
         tallies: Mutex::default(),
         results: Mutex::default(),
@@ -90,17 +90,24 @@ fn run(dir: &Path) -> Run {
 }
 
 /// Copies what is under test to where the workers' user can read it.
-fn copy_products(to: &Path) -> Result<(), String> {
+fn copy_products(programs: &Programs) -> Result<(), String> {
     let from = place("L402_BUILD_DIR", repository().join("build"));
-    fs::create_dir(to).map_err(|error| error.to_string())?;
-    open_to_all(to);
-    for name in PRODUCTS {
-        let product = from.join(name);
-        fs::copy(&product, to.join(name)).map_err(|error| format!("{}: {error}", product.display()))?;
-    }
+    copy_all(&from, &PRODUCTS, &programs.built)?;
     let faulty = from.join("faulty").join(PRODUCTS[0]);
     if faulty.exists() {
-        fs::copy(&faulty, to.join(FAULTY)).map_err(|error| format!("{}: {error}", faulty.display()))?;
+        let to = programs.built.join(FAULTY);
+        fs::copy(&faulty, to).map_err(|error| format!("{}: {error}", faulty.display()))?;
+    }
+    let next = from.join("next");
+    if next.exists() { copy_all(&next, &PRODUCTS[..2], &programs.next) } else { Ok(()) }
+}
+
+fn copy_all(from: &Path, names: &[&str], to: &Path) -> Result<(), String> {
+    fs::create_dir(to).map_err(|error| error.to_string())?;
+    open_to_all(to);
+    for name in names {
+        let product = from.join(name);
+        fs::copy(&product, to.join(name)).map_err(|error| format!("{}: {error}", product.display()))?;
     }
     Ok(())
 }
@@ -110,7 +117,8 @@ fn place(variable: &str, default: PathBuf) -> PathBuf {
     std::env::var_os(variable).map_or(default, PathBuf::from)
 }
 
-fn repository() -> PathBuf {
+/// The root of the repository.
+pub fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ lies in the repository").to_owned()
 }
 

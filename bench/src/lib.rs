@@ -21,6 +21,7 @@ pub mod harness {
     pub mod backends;
     pub mod challenge;
     pub mod cln;
+    pub mod h2;
     pub mod http;
     pub mod lnc;
     pub mod lnd;

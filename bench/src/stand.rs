@@ -39,16 +39,11 @@ impl Stand {
         let place = |variable, default| std::env::var_os(variable).map_or(default, PathBuf::from);
         let from = place("L402_BUILD_DIR", repository.join("build"));
         let built = dir.path().join("built");
-        fs::create_dir(&built).map_err(|error| error.to_string())?;
-        open_to_all(&built);
-        for name in PRODUCTS {
-            let product = from.join(name);
-            let copied = fs::copy(&product, built.join(name));
-            copied.map_err(|error| format!("{}: {error}; run `make build` first", product.display()))?;
-        }
+        copy(&from, &built)?;
         let nginx = place("NGINX_BIN", "/usr/sbin/nginx".into());
         let lnd_programs = place("L402_LND_DIR", repository.join(".cache/lnd"));
-        Ok(Self { dir, programs: Programs { nginx, built }, lnd_programs })
+        let next = dir.path().join("next");
+        Ok(Self { dir, programs: Programs { nginx, built, next }, lnd_programs })
     }
 
     /// The nginx under test.
@@ -59,6 +54,14 @@ impl Stand {
     /// A stage with a simulated node.
     pub fn stage(&self) -> Stage {
         self.stage_on(Arc::new(Simulated::start()))
+    }
+
+    /// One with the programs of another build.
+    pub fn stage_of(&self, build: &Path) -> Stage {
+        let built = self.dir.path().join("another");
+        copy(build, &built).unwrap_or_else(|missing| panic!("{missing}"));
+        let programs = Programs { built, ..self.programs.clone() };
+        Stage::set(self.dir.path(), &programs, Arc::new(Simulated::start()))
     }
 
     /// The real pair of LND nodes, or why there is none.
@@ -76,6 +79,17 @@ impl Stand {
     pub fn stage_on(&self, wallet: Arc<dyn Wallet>) -> Stage {
         Stage::set(self.dir.path(), &self.programs, wallet)
     }
+}
+
+fn copy(from: &Path, to: &Path) -> Result<(), String> {
+    fs::create_dir(to).map_err(|error| error.to_string())?;
+    open_to_all(to);
+    for name in PRODUCTS {
+        let product = from.join(name);
+        let copied = fs::copy(&product, to.join(name));
+        copied.map_err(|error| format!("{}: {error}; run `make build` first", product.display()))?;
+    }
+    Ok(())
 }
 
 /// A site of one worker with the 1 KiB file at `/free/1k` and, for who adds that location, `/paid/1k`; it logs no

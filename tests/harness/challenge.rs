@@ -11,6 +11,8 @@ pub struct Challenge {
     pub invoice: String,
     /// The BOLT12 offer that the invoice is of.
     pub offer: Option<String>,
+    /// Why the token that was presented does not serve.
+    pub error: Option<String>,
 }
 
 impl Challenge {
@@ -25,10 +27,22 @@ impl Challenge {
         };
         let bare =
             format!("L402 macaroon=\"{token}\", invoice=\"{invoice}\", version=\"0\", token=\"{token}\"");
-        let offer = header.split_once(", offer=\"").map(|(_, rest)| rest.trim_end_matches('"').to_owned());
-        let exact = offer.as_ref().map_or(bare.clone(), |offer| format!("{bare}, offer=\"{offer}\""));
+        let further = |name: &str| {
+            let (_, rest) = header.split_once(&format!(", {name}=\""))?;
+            rest.split('"').next().map(str::to_owned)
+        };
+        let (offer, error) = (further("offer"), further("error"));
+        let mut exact = bare;
+        for (name, value) in [("offer", &offer), ("error", &error)] {
+            exact += &value.as_ref().map(|value| format!(", {name}=\"{value}\"")).unwrap_or_default();
+        }
         assert_eq!(header, exact);
-        Self { token: token.to_owned(), invoice: invoice.to_owned(), offer }
+        Self { token: token.to_owned(), invoice: invoice.to_owned(), offer, error }
+    }
+
+    /// The same token and invoice as that one's?
+    pub fn asks_for_the_same_as(&self, other: &Self) -> bool {
+        (&self.token, &self.invoice, &self.offer) == (&other.token, &other.invoice, &other.offer)
     }
 
     /// The token, opened.

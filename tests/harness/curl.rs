@@ -7,8 +7,17 @@ use super::http::Response;
 
 /// GET over HTTP/2 with prior knowledge, and these header lines.
 pub fn http2(to: SocketAddr, target: &str, headers: &[&str]) -> Response {
+    http2_with(to, target, headers, &[])
+}
+
+/// The same with the target as it is written, dot segments included.
+pub fn http2_as_is(to: SocketAddr, target: &str, headers: &[&str]) -> Response {
+    http2_with(to, target, headers, &["--path-as-is"])
+}
+
+fn http2_with(to: SocketAddr, target: &str, headers: &[&str], options: &[&str]) -> Response {
     let mut command = Command::new("curl");
-    command.args(["--silent", "--include", "--http2-prior-knowledge", "--max-time", "20"]);
+    command.args(["--silent", "--include", "--http2-prior-knowledge", "--max-time", "20"]).args(options);
     for header in headers {
         command.args(["--header", header]);
     }

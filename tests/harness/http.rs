@@ -33,6 +33,13 @@ impl Request {
         Self::new("POST", target).body(body)
     }
 
+    /// The same for another target.
+    #[allow(dead_code, reason = "the benchmarks, which share this file, send one request to two locations")]
+    pub fn to(mut self, target: &str) -> Self {
+        self.target = target.to_owned();
+        self
+    }
+
     /// Another `Host`.
     pub fn host(mut self, host: &str) -> Self {
         self.host = Some(host.to_owned());
@@ -227,6 +234,14 @@ impl Response {
         assert_eq!(challenges.len(), 1, "{challenges:?}");
         assert_eq!(self.header("Cache-Control"), Some("no-store"));
         Challenge::parse(challenges[0])
+    }
+
+    /// Asserts a 402 that offers another token in place of the one that was presented; the reason.
+    #[track_caller]
+    pub fn stale(&self) -> String {
+        let reason = self.challenge().error.expect("a reason");
+        assert!(self.text().contains(&format!("\"detail\":\"{reason}\"")), "{}", self.text());
+        reason
     }
 
     /// Asserts a 401 that may not be cached; the text of its `error="…"`.

@@ -8,6 +8,8 @@ pub mod challenge;
 pub mod cln;
 pub mod curl;
 pub mod figures;
+pub mod grpc_peer;
+pub mod h2;
 pub mod http;
 pub mod js_wallet;
 pub mod lnc;

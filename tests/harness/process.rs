@@ -48,12 +48,16 @@ pub fn children(parent: Pid) -> Vec<Pid> {
 
 /// The live processes whose program lies under `dir`.
 pub fn running_from(dir: &Path) -> Vec<Pid> {
-    let from_here = |pid: &Pid| {
-        fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|program| program.starts_with(dir)) && alive(*pid)
-    };
+    let from_here = |pid: &Pid| program(*pid).is_some_and(|program| program.starts_with(dir)) && alive(*pid);
     let mut found: Vec<Pid> = pids().filter(from_here).collect();
     found.sort_unstable();
     found
+}
+
+/// The program of a process. Who is not root learns of some, such as l402d, only what they call themselves.
+pub fn program(pid: Pid) -> Option<PathBuf> {
+    let by_name = || Some(PathBuf::from(command_line(pid).split(' ').next()?));
+    fs::read_link(format!("/proc/{pid}/exe")).ok().or_else(by_name)
 }
 
 /// The arguments of a process, with spaces between them.

@@ -29,6 +29,8 @@ pub enum Needs {
     Backend,
     /// The simulator, and the module that `scripts/faulty.sh` builds.
     Faults,
+    /// The simulator, and the programs that `scripts/next-protocol.sh` builds.
+    Next,
     /// A real Cashu mint, beside the simulator.
     Mint,
 }
@@ -63,6 +65,11 @@ impl Scenario {
     /// One that runs with the module in which callbacks can be made to panic.
     pub const fn on_faults(name: &'static str, run: fn(&Stage)) -> Self {
         Self { name, needs: Needs::Faults, run }
+    }
+
+    /// One that runs with the programs that speak the next protocol between the module and l402d.
+    pub const fn on_next(name: &'static str, run: fn(&Stage)) -> Self {
+        Self { name, needs: Needs::Next, run }
     }
 
     /// One that runs on the simulator and a real mint.
@@ -134,7 +141,8 @@ pub fn trials(run: &Arc<Run>, scenarios: &[Scenario]) -> Vec<Trial> {
         let concerned = scenarios.iter().filter(|scenario| needs.contains(&scenario.needs));
         concerned.map(move |scenario| trial(run, *scenario, kind))
     };
-    const ON_FIRST: &[Needs] = &[Needs::Node, Needs::Simulator, Needs::Backend, Needs::Faults, Needs::Mint];
+    const ON_FIRST: &[Needs] =
+        &[Needs::Node, Needs::Simulator, Needs::Backend, Needs::Faults, Needs::Next, Needs::Mint];
     let first = of(Kind::Simulated(&backends::ALL[0]), ON_FIRST);
     let others = backends::ALL[1..].iter();
     let others = others.flat_map(|backend| of(Kind::Simulated(backend), &[Needs::Backend]));
@@ -173,6 +181,9 @@ fn trial(run: &Arc<Run>, scenario: Scenario, kind: Kind) -> Trial {
 fn perform(run: &Run, scenario: Scenario, kind: Kind) -> Result<Completion, Failed> {
     if scenario.needs == Needs::Faults && !run.programs.built.join(FAULTY).exists() {
         return Ok(Completion::ignored_with("the module with faults was not built (scripts/faulty.sh)"));
+    }
+    if scenario.needs == Needs::Next && !run.programs.next.exists() {
+        return Ok(Completion::ignored_with("the next protocol was not built (scripts/next-protocol.sh)"));
     }
     if scenario.needs == Needs::Mint
         && let Some(reason) = mint::missing(mint::repository())

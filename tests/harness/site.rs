@@ -46,7 +46,7 @@ pub struct Site<'a> {
     pub(super) workers: u32,
     master: bool,
     pub(super) daemon: bool,
-    module: &'static str,
+    module: PathBuf,
 }
 
 impl Stage {
@@ -74,7 +74,7 @@ impl Stage {
             workers: 4,
             master: true,
             daemon: false,
-            module: "ngx_http_l402_module.so",
+            module: self.built("ngx_http_l402_module.so"),
         };
         let variables = self.wallet().environment();
         let site = variables.iter().fold(site, |site, (name, value)| site.env(name, value));
@@ -144,9 +144,15 @@ impl<'a> Site<'a> {
 
     /// With the module in which [`Site::fault`] makes callbacks panic.
     pub fn faulty(mut self) -> Self {
-        self.module = FAULTY;
+        self.module = self.stage.built(FAULTY);
         let file = self.fault().display().to_string();
         self.env("L402_FAULT", &file)
+    }
+
+    /// With the module that lies there.
+    pub fn module(mut self, path: PathBuf) -> Self {
+        self.module = path;
+        self
     }
 
     /// The file whose text is part of the name of the callback that panics; nobody has made it yet.
@@ -157,6 +163,14 @@ impl<'a> Site<'a> {
     /// nginx puts itself into the background.
     pub fn daemon(mut self) -> Self {
         self.daemon = true;
+        self
+    }
+
+    /// Listens on this port, which a site before it had.
+    pub fn on_port(mut self, port: u16) -> Self {
+        let listen = |port: u16| format!("listen 127.0.0.1:{port};");
+        self.servers = self.servers.replace(&listen(self.port), &listen(port));
+        self.port = port;
         self
     }
 
@@ -206,7 +220,7 @@ impl<'a> Site<'a> {
              events {{ worker_connections 1024; }}\n\
              http {{\n{temporary}access_log {dir}/access.log;\nl402_state_dir {state};\n{http}\
              server {{\nlisten 127.0.0.1:{port} backlog=1024;\nserver_name localhost;\nroot {dir}/html;\n{server}}}\n{servers}}}\n",
-            module = self.stage.built(self.module).display(),
+            module = self.module.display(),
             workers = self.workers,
             master = on(self.master),
             daemon = on(self.daemon),
@@ -232,6 +246,11 @@ impl<'a> Site<'a> {
     /// What `nginx -t` says.
     pub fn check(&self) -> Output {
         self.command(&["-t"]).output().expect("nginx can be run")
+    }
+
+    /// The words of an nginx that refuses to start; one that does start goes on by itself.
+    pub fn try_start(self) -> Output {
+        self.daemon().command(&[]).output().expect("nginx can be run")
     }
 
     /// Starts nginx and waits until it accepts connections.

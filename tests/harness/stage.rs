@@ -33,6 +33,8 @@ pub struct Programs {
     pub nginx: PathBuf,
     /// A copy of the build directory that users other than ours can read.
     pub built: PathBuf,
+    /// The same of what speaks the next protocol; missing where that was not built.
+    pub next: PathBuf,
 }
 
 /// One scenario's stage.
@@ -73,6 +75,11 @@ impl Stage {
     /// A program or the module, linked into this stage: what runs from there belongs to this scenario.
     pub fn built(&self, name: &str) -> PathBuf {
         self.dir().join("bin").join(name)
+    }
+
+    /// The module or l402d that speaks the next protocol.
+    pub fn next(&self, name: &str) -> PathBuf {
+        self.programs.next.join(name)
     }
 
     /// The nginx under test.
@@ -153,6 +160,14 @@ impl Stage {
         const WORDS: &str = "a front end is connected";
         let said = || self.logs().iter().map(|(_, log)| log.matches(WORDS).count()).sum::<usize>();
         wait::until("each worker's connection to l402d", || (said() >= count).then_some(()));
+    }
+
+    /// Waits until l402d has heard from the wallet that this was paid.
+    pub fn wait_until_settled(&self, challenge: &Challenge) {
+        let hash = challenge.macaroon().payment_hash();
+        let says_so = |line: &str| line.contains("settled") && line.contains(&hash);
+        let said = || self.logs().iter().any(|(_, log)| log.lines().any(says_so));
+        wait::until("l402d to hear of the payment", || said().then_some(()));
     }
 
     /// What is wrong after the scenario's end, whatever it was about. Ends what was left running.

@@ -1,6 +1,7 @@
 //! Waiting for events of other processes, with a deadline; nothing here waits for time itself.
 
 use std::sync::Barrier;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -56,4 +57,13 @@ pub fn at_once<T: Send>(copies: usize, act: impl Fn(usize) -> T + Sync) -> Vec<T
         let joined = threads.into_iter().map(|thread| thread.join());
         joined.map(|answer| answer.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
     })
+}
+
+/// Sets a flag when it goes, also when that is because the scenario fails: those who go on until then end.
+pub struct Flagged<'a>(pub &'a AtomicBool);
+
+impl Drop for Flagged<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
 }

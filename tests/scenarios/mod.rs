@@ -1,5 +1,6 @@
 //! The scenarios, a file a topic; each file lists its own.
 
+mod again;
 mod auto_detect;
 mod backends;
 mod basics;
@@ -11,11 +12,14 @@ mod client;
 mod conformance;
 mod credentials;
 mod crowds;
+mod dear_requests;
 mod doctor;
+mod documented;
 mod external_agent;
 mod external_toml;
 mod failover;
 mod floods;
+mod grpc;
 mod lifecycle;
 mod lightning_address;
 mod mistakes;
@@ -32,11 +36,16 @@ mod redirects;
 mod redis;
 mod refusals;
 mod replay;
+mod rewrite_phase;
 mod rotation;
 mod settings;
+mod shared_caches;
+mod shops;
 mod smuggling;
 mod store_faults;
+mod targets;
 mod transport;
+mod upgrade;
 mod variables;
 
 use crate::harness::scenario::Scenario;
@@ -44,6 +53,7 @@ use crate::harness::scenario::Scenario;
 /// All of them.
 pub fn all() -> Vec<Scenario> {
     [
+        again::ALL,
         basics::ALL,
         auto_detect::ALL,
         credentials::ALL,
@@ -56,13 +66,16 @@ pub fn all() -> Vec<Scenario> {
         replay::ALL,
         phases::ALL,
         redirects::ALL,
+        rewrite_phase::ALL,
         bodies::ALL,
         cache::ALL,
         cashu::ALL,
         transport::ALL,
+        upgrade::ALL,
         variables::ALL,
         settings::ALL,
         lifecycle::ALL,
+        documented::ALL,
         external_agent::ALL,
         external_toml::ALL,
         rotation::ALL,
@@ -81,6 +94,11 @@ pub fn all() -> Vec<Scenario> {
         panics::ALL,
         ready_invoices::ALL,
         smuggling::ALL,
+        dear_requests::ALL,
+        grpc::ALL,
+        shared_caches::ALL,
+        shops::ALL,
+        targets::ALL,
         privilege::ALL,
     ]
     .concat()

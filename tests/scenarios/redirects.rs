@@ -82,7 +82,7 @@ fn index(stage: &Stage) {
     one_payment(stage, &nginx, "/paid/", &content("paid/index.html"));
     // What was sold is the path of the client's request, not the file behind it.
     let credential = nginx.buy("/paid/");
-    nginx.get_paid("/paid/index.html", &credential).refusal();
+    nginx.get_paid("/paid/index.html", &credential).stale();
 }
 
 fn try_files(stage: &Stage) {
@@ -109,8 +109,8 @@ fn rewrite(stage: &Stage) {
     assert!(challenge.macaroon().texts().contains(&"path=/shop/a".to_owned()));
     let credential = stage.buy(&challenge);
     assert_eq!(nginx.get_paid("/shop/a", &credential).expect(200).text(), content("paid/a"));
-    nginx.get_paid("/shop/b", &credential).refusal();
-    nginx.get_paid("/paid/a", &credential).refusal();
+    nginx.get_paid("/shop/b", &credential).stale();
+    nginx.get_paid("/paid/a", &credential).stale();
 }
 
 fn x_accel_redirect(stage: &Stage) {

@@ -54,7 +54,7 @@ fn url(redis: &Redis) -> String {
 
 fn site<'a>(stage: &'a Stage, url: &str) -> Site<'a> {
     stage.keep_secret(ROOT_KEY);
-    stage.site().env("REDIS_URL", url).env("ROOT_KEY", ROOT_KEY)
+    stage.site().server("l402_origin shop.example;").env("REDIS_URL", url).env("ROOT_KEY", ROOT_KEY)
 }
 
 fn two_hosts<'a>(stage: &'a Stage, url: &str, directives: &str) -> [Nginx<'a>; 2] {
@@ -223,8 +223,10 @@ fn under_load(fault: &'static str, hosts: &[Nginx<'_>; 2], events: impl FnOnce()
             .chunks(4)
             .map(|payments| scope.spawn(move || come_and_come_again(hosts, payments, reusable, over)))
             .collect();
-        events();
-        over.store(true, Ordering::SeqCst);
+        {
+            let _at_the_end = wait::Flagged(over);
+            events();
+        }
         let joined = clients.into_iter().map(|client| client.join());
         let all = joined.map(|figures| figures.unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
         all.fold(Figures::default(), Figures::plus)

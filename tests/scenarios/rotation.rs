@@ -136,12 +136,14 @@ fn nobody_pays_twice(stage: &Stage) {
                 })
             })
             .collect();
-        for _ in 0..3 {
-            rotate_in(stage, &state, &[]);
-            process::signal(agent.pid(), Signal::HUP);
-            keys.push(until_signed_anew(&nginx, &keys));
+        {
+            let _at_the_end = wait::Flagged(&over);
+            for _ in 0..3 {
+                rotate_in(stage, &state, &[]);
+                process::signal(agent.pid(), Signal::HUP);
+                keys.push(until_signed_anew(&nginx, &keys));
+            }
         }
-        over.store(true, Ordering::SeqCst);
         for client in clients {
             let bought: u32 = client.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
             assert!(bought > 3, "{bought} tokens during three rotations");

@@ -141,12 +141,14 @@ fn killed_mid_run(stage: &Stage) {
                 })
             })
             .collect();
-        let mut last = nginx.agent(None);
-        for _ in 0..2 {
-            process::signal(last, Signal::KILL);
-            last = nginx.agent(Some(last));
+        {
+            let _at_the_end = wait::Flagged(over);
+            let mut last = nginx.agent(None);
+            for _ in 0..2 {
+                process::signal(last, Signal::KILL);
+                last = nginx.agent(Some(last));
+            }
         }
-        over.store(true, Ordering::SeqCst);
         for client in clients {
             let served = client.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
             assert!(served.iter().all(|count| *count == 1), "{served:?}");

@@ -31,7 +31,7 @@ fn keep_alive(stage: &Stage) {
         let answer = kept.exchange(&Request::get("/paid/a").paid(&credential)).expect(200);
         assert_eq!(answer.text(), content("paid/a"));
         kept.exchange(&Request::get("/free/a")).expect(200);
-        kept.exchange(&Request::get("/paid/b").paid(&credential)).refusal();
+        kept.exchange(&Request::get("/paid/b").paid(&credential)).stale();
     }
     kept.exchange(&Request::get("/paid/a").paid(&credential)).challenge();
 }
@@ -73,7 +73,7 @@ fn http_2(stage: &Stage) {
     let answer = http2(to, "/paid/a", &[&credential]).expect(200);
     assert_eq!(answer.text(), content("paid/a"));
     http2(to, "/paid/a", &[&credential]).challenge();
-    http2(to, "/paid/b", &[&credential]).refusal();
+    http2(to, "/paid/b", &[&credential]).stale();
     http2(to, "/free/a", &[]).expect(200);
 }
 

@@ -43,7 +43,9 @@ fn access_log(stage: &Stage) {
     let fresh = nginx.get_paid("/paid/a", &credential).challenge();
     let said = line();
     assert_eq!((said[0].as_str(), &said[1]), ("challenged", &fresh.macaroon().payment_hash()));
-    nginx.get_paid("/paid/b", &credential).refusal();
+    nginx.get_paid("/paid/b", &credential).stale();
+    assert_eq!(line()[0], "challenged");
+    nginx.get_paid("/paid/b", "L402 rubbish").refusal();
     assert_eq!(line()[0], "refused");
     nginx.get("/free/a").expect(200);
     assert_eq!(line(), ["-", "-", "-", "-", "-"]);
@@ -80,7 +82,7 @@ fn in_map_and_headers(stage: &Stage) {
     let credential = stage.buy(&answer.challenge());
     let answer = nginx.get_paid("/paid/a", &credential).expect(200);
     assert_eq!((answer.header("X-Said"), answer.header("X-Left")), (Some("thanks"), None));
-    let answer = nginx.get_paid("/paid/b", &credential);
+    let answer = nginx.get_paid("/paid/b", "L402 rubbish");
     answer.refusal();
     assert_eq!(answer.header("X-Said"), Some("sorry"));
 }

@@ -23,6 +23,7 @@ fn two_hosts<'a>(
     let url = format!("redis://{}", redis.address());
     [(); 2].map(|()| {
         let site = site(stage, rig).env("REDIS_URL", &url).env("ROOT_KEY", ROOT_KEY).workers(2);
+        let site = site.server("l402_origin shop.example;");
         let site = match key {
             Some(key) => site.env("CASHU_P2PK_MODE", "on").env("CASHU_P2PK_PRIVATE_KEY", key),
             None => site,

@@ -3,10 +3,28 @@
 use cdk::nuts::{CurrencyUnit, PaymentRequest};
 
 use super::locked::{PRIVATE, PUBLIC};
-use super::{PRICE_SAT, site};
+use super::{FREE, PRICE_SAT, pay, site, token};
 use crate::harness::cashu_ts::CashuTs;
 use crate::harness::mint::Rig;
 use crate::harness::stage::Stage;
+
+/// More mints than fit a header: the invoice is asked for, without a request that would be cut, and ecash is taken.
+pub fn too_many_mints(stage: &Stage) {
+    let rig = Rig::shared();
+    let further = (0..14).map(|number| format!("https://mint.example/{number}/{}", "m".repeat(300)));
+    let mints: Vec<String> = rig.urls.iter().cloned().chain(further).collect();
+    let nginx = stage
+        .site()
+        .env("CASHU_ECASH_SUPPORT", "on")
+        .env("CASHU_WHITELISTED_MINTS", &mints.join(","))
+        .paid("")
+        .start();
+    let asked = nginx.get("/paid/a");
+    asked.challenge();
+    assert_eq!(asked.header("X-Cashu"), None);
+    let bought = token(stage, rig, FREE, PRICE_SAT, serde_json::json!({}));
+    pay(&nginx, &bought).expect(200);
+}
 
 pub fn requests(stage: &Stage) {
     stage.keep_secret(PRIVATE);
