@@ -47,6 +47,12 @@ pub trait Store: Send + Sync {
     /// [`StoreError`]; the draw may stand then, and the call may be repeated.
     fn release(&self, payment_hash: Hash, request: RequestId) -> BoxFuture<'_, Result<bool, StoreError>>;
 
+    /// The units that were drawn from a payment so far; as many as there can be where the payment is spent altogether.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    fn used(&self, payment_hash: Hash) -> BoxFuture<'_, Result<u32, StoreError>>;
+
     /// The settlement of a payment, if it was recorded.
     ///
     /// # Errors
@@ -62,6 +68,9 @@ pub trait Store: Send + Sync {
     /// Takes one of what may be done so often under this name. Kept for the window only, and no longer than the
     /// process where the store is not shared. Never fails: a store that can't be reached counts for itself.
     fn rate_take<'a>(&'a self, key: &'a str, rate: Rate) -> BoxFuture<'a, Taken>;
+
+    /// Gives back one that was taken under this name. Never fails: what can't be given back comes back with time.
+    fn rate_give_back<'a>(&'a self, key: &'a str, rate: Rate) -> BoxFuture<'a, ()>;
 
     /// Whether other hosts draw on the same store, so that what this one learns is worth telling.
     fn is_shared(&self) -> bool {

@@ -28,6 +28,7 @@ pub async fn check<F: Future<Output = Arc<dyn Store>>>(fresh: impl Fn() -> F) {
     a_release_gives_back_once(&*fresh().await).await;
     a_released_id_never_draws_again(&*fresh().await).await;
     a_release_may_come_first(&*fresh().await).await;
+    used_units_are_told(&*fresh().await).await;
     settlements_stay(&*fresh().await).await;
     parallel_copies_get_one_grant(fresh().await).await;
     parallel_resends_draw_once(fresh().await).await;
@@ -145,6 +146,17 @@ async fn a_release_may_come_first(store: &dyn Store) {
     assert_eq!(claim(store, one(1, 2, 1)).await, Claimed::Granted { remaining: 0 });
 }
 
+async fn used_units_are_told(store: &dyn Store) {
+    let used = async |n| store.used(hash(n)).await.expect("the store answers");
+    assert_eq!(used(1).await, 0);
+    claim(store, one(1, 1, 3)).await;
+    claim(store, one(1, 2, 3)).await;
+    assert_eq!((used(1).await, used(2).await), (2, 0));
+    release(store, 1, 1).await;
+    assert_eq!(used(1).await, 1);
+    assert_eq!(claim(store, one(1, 3, 3)).await, Claimed::Granted { remaining: 1 }, "asking draws nothing");
+}
+
 async fn settlements_stay(store: &dyn Store) {
     let get = async |n| store.settled_get(hash(n)).await.expect("the store answers");
     let put = async |n, preimage, received_msat, at| {
@@ -205,6 +217,11 @@ async fn rates_are_kept_by_name(store: &dyn Store) {
         assert!((11_000..=12_000).contains(&retry_after.as_secs()), "{retry_after:?}");
     }
     assert_eq!(store.rate_take(other, rate).await, Taken::Passed);
+    // What is given back can be taken once more.
+    store.rate_give_back("/a 192.0.2.1", rate).await;
+    assert_eq!(store.rate_take("/a 192.0.2.1", rate).await, Taken::Passed);
+    assert!(matches!(store.rate_take("/a 192.0.2.1", rate).await, Taken::Limited { .. }));
+    store.rate_give_back("/nobody", rate).await;
     // A short one is soon over.
     let short = Rate { limit: 1, window: Duration::from_millis(20) };
     assert_eq!(store.rate_take("/b 192.0.2.1", short).await, Taken::Passed);

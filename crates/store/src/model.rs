@@ -81,6 +81,10 @@ impl Store for Model {
         self.with(|state| Ok(state.release(request)))
     }
 
+    fn used(&self, payment_hash: Hash) -> BoxFuture<'_, Result<u32, StoreError>> {
+        self.with(|state| Ok(state.used.get(&payment_hash).copied().unwrap_or(0)))
+    }
+
     fn settled_get(&self, payment_hash: Hash) -> BoxFuture<'_, Result<Option<Settled>, StoreError>> {
         self.with(|state| Ok(state.settled.get(&payment_hash).cloned()))
     }
@@ -94,6 +98,11 @@ impl Store for Model {
 
     fn rate_take<'a>(&'a self, key: &'a str, rate: Rate) -> BoxFuture<'a, Taken> {
         Box::pin(ready(self.rates.take(key, rate)))
+    }
+
+    fn rate_give_back<'a>(&'a self, key: &'a str, rate: Rate) -> BoxFuture<'a, ()> {
+        self.rates.give_back(key, rate);
+        Box::pin(ready(()))
     }
 }
 

@@ -63,6 +63,16 @@ impl Rates {
         self.take_at(key, rate, Instant::now())
     }
 
+    pub(crate) fn give_back(&self, key: &str, rate: Rate) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // One that is over already has nothing to give back, and is as good as none.
+        let before =
+            kept.free_at.get_mut(key).and_then(|free_at| Some((free_at.checked_sub(rate.each())?, free_at)));
+        if let Some((before, free_at)) = before {
+            *free_at = before;
+        }
+    }
+
     fn take_at(&self, key: &str, rate: Rate, now: Instant) -> Taken {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         kept.make_room(now);
@@ -111,6 +121,20 @@ mod tests {
             assert_eq!(take(120), Taken::Passed);
         }
         assert!(matches!(take(120), Taken::Limited { .. }));
+    }
+
+    #[test]
+    fn what_is_given_back_can_be_taken_again() {
+        let (rates, now) = (Rates::default(), Instant::now());
+        for _ in 0..20 {
+            assert_eq!(rates.take_at("one", RATE, now), Taken::Passed);
+            rates.give_back("one", RATE);
+        }
+        for _ in 0..5 {
+            assert_eq!(rates.take_at("one", RATE, now), Taken::Passed);
+        }
+        assert!(matches!(rates.take_at("one", RATE, now), Taken::Limited { .. }));
+        rates.give_back("nobody", RATE);
     }
 
     #[test]

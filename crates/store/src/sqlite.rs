@@ -111,6 +111,15 @@ impl Store for SqliteStore {
         })
     }
 
+    fn used(&self, payment_hash: Hash) -> BoxFuture<'_, Result<u32, StoreError>> {
+        Box::pin(async move {
+            match self.ask(Op::Used(payment_hash)).await? {
+                Outcome::Used(units) => Ok(units),
+                other => Err(other.unexpected()),
+            }
+        })
+    }
+
     fn settled_get(&self, payment_hash: Hash) -> BoxFuture<'_, Result<Option<Settled>, StoreError>> {
         Box::pin(async move {
             match self.ask(Op::SettledGet(payment_hash)).await? {
@@ -131,6 +140,11 @@ impl Store for SqliteStore {
 
     fn rate_take<'a>(&'a self, key: &'a str, rate: Rate) -> BoxFuture<'a, Taken> {
         Box::pin(ready(self.rates.take(key, rate)))
+    }
+
+    fn rate_give_back<'a>(&'a self, key: &'a str, rate: Rate) -> BoxFuture<'a, ()> {
+        self.rates.give_back(key, rate);
+        Box::pin(ready(()))
     }
 }
 
@@ -157,6 +171,7 @@ impl Notes for SqliteStore {
 enum Op {
     Claim(Claim),
     Release(RequestId),
+    Used(Hash),
     SettledGet(Hash),
     SettledPut(Hash, Settled),
     NotePut(Hash, String),
@@ -167,6 +182,7 @@ enum Outcome {
     Claimed(Claimed),
     RequestReused,
     Released(bool),
+    Used(u32),
     Settled(Option<Settled>),
     Note(Option<String>),
     Recorded,
@@ -199,7 +215,7 @@ impl Writer {
 
     /// All jobs of the batch, or none: after an error nothing was changed.
     fn commit(&mut self, batch: &[Job]) -> rusqlite::Result<Vec<Outcome>> {
-        if batch.iter().all(|job| matches!(job.op, Op::SettledGet(_) | Op::NoteGet(_))) {
+        if batch.iter().all(|job| job.op.only_reads()) {
             return batch.iter().map(|job| job.op.read(&self.connection)).collect();
         }
         let now = sql::unix_now();
@@ -243,12 +259,17 @@ impl Op {
                 sql::prune_notes(tx, now.saturating_sub(KEEP_NOTES.as_secs()), MAX_NOTES)?;
                 Ok(Outcome::Recorded)
             }
-            Op::SettledGet(_) | Op::NoteGet(_) => self.read(tx),
+            Op::Used(_) | Op::SettledGet(_) | Op::NoteGet(_) => self.read(tx),
         }
+    }
+
+    fn only_reads(&self) -> bool {
+        matches!(self, Op::Used(_) | Op::SettledGet(_) | Op::NoteGet(_))
     }
 
     fn read(&self, connection: &Connection) -> rusqlite::Result<Outcome> {
         match self {
+            Op::Used(hash) => sql::used(connection, hash).map(Outcome::Used),
             Op::SettledGet(hash) => sql::settled_get(connection, hash).map(Outcome::Settled),
             Op::NoteGet(hash) => sql::note_get(connection, hash).map(Outcome::Note),
             Op::Claim(_) | Op::Release(_) | Op::SettledPut(..) | Op::NotePut(..) => {

@@ -47,6 +47,12 @@ pub(super) fn released(value: &Value) -> Result<bool, StoreError> {
     }
 }
 
+/// The number of units that were drawn. What the former module wrote names no number: such a payment is spent.
+pub(super) fn used(value: &Value) -> Result<u32, StoreError> {
+    let number = |text: &str| text.split(' ').next().and_then(|units| units.parse().ok());
+    Ok(text(value)?.map_or(0, |text| number(&text).unwrap_or(u32::MAX)))
+}
+
 /// What the pieces of ecash were found to be.
 pub(super) fn entered(value: &Value) -> Result<Entered, StoreError> {
     match word(value, 0).as_deref() {

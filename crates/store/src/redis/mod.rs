@@ -161,6 +161,10 @@ impl Store for RedisStore {
         })
     }
 
+    fn used(&self, payment_hash: Hash) -> BoxFuture<'_, Result<u32, StoreError>> {
+        Box::pin(async move { answers::used(&self.ask(&Payment::new(payment_hash).used()).await?) })
+    }
+
     fn settled_get(&self, payment_hash: Hash) -> BoxFuture<'_, Result<Option<Settled>, StoreError>> {
         Box::pin(async move {
             let payment = Payment::new(payment_hash);
@@ -181,6 +185,15 @@ impl Store for RedisStore {
             let asked = self.aside.ask(self.ask(&script::rate(key, rate))).await;
             let answer = asked.ok().and_then(|value| answers::taken(&value));
             answer.unwrap_or_else(|| self.rates.take(key, rate))
+        })
+    }
+
+    fn rate_give_back<'a>(&'a self, key: &'a str, rate: Rate) -> BoxFuture<'a, ()> {
+        Box::pin(async move {
+            // Where Redis can't be reached, it was counted here.
+            if self.aside.ask(self.ask(&script::rate_give_back(key, rate))).await.is_err() {
+                self.rates.give_back(key, rate);
+            }
         })
     }
 

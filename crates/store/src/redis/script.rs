@@ -209,6 +209,21 @@ return {'passed'}
 "
 );
 
+/// KEYS: when it is as if nothing had been taken (Unix microseconds). ARGV: deadline (unused), what each takes up of the
+/// window, in microseconds.
+static RATE_GIVE_BACK: Script = script!(
+    "
+local free = redis.call('GET', KEYS[1])
+if free then
+  redis.call('SET', KEYS[1], string.format('%.0f', free - tonumber(ARGV[2])), 'KEEPTTL')
+end
+return 1
+"
+);
+
+/// KEYS: drawn. ARGV: deadline (unused).
+static USED: Script = script!("return redis.call('GET', KEYS[1])");
+
 /// KEYS: preimage, record. ARGV: deadline (unused).
 static SETTLED_GET: Script = script!("return redis.call('MGET', KEYS[1], KEYS[2])");
 
@@ -249,6 +264,10 @@ impl Payment {
         let hex = self.hex.as_str();
         let about = ["{l402:preimage:", hex, "}:", &text_of(request)].concat();
         [["l402:preimage:", hex].concat(), about]
+    }
+
+    pub(super) fn used(&self) -> Call<'static> {
+        Call::new(&USED, vec![["l402:preimage:", &self.hex].concat()], Vec::new(), 0)
     }
 
     fn settled(&self) -> [String; 2] {
@@ -371,6 +390,12 @@ pub(super) fn rate(key: &str, rate: Rate) -> Call<'static> {
     let args = args.map(|time| Arg::Number(micros(time))).into();
     let keys = vec![format!("l402:rate:{key}")];
     Call::new(&RATE, keys, args, 0)
+}
+
+/// Gives back one of what may be done so often.
+pub(super) fn rate_give_back(key: &str, rate: Rate) -> Call<'static> {
+    let each = u64::try_from(rate.each().as_micros()).unwrap_or(u64::MAX);
+    Call::new(&RATE_GIVE_BACK, vec![format!("l402:rate:{key}")], vec![Arg::Number(each)], 0)
 }
 
 impl<'s> Call<'s> {

@@ -40,6 +40,14 @@ fn draw(tx: &Transaction<'_>, claim: &Claim) -> rusqlite::Result<Option<u32>> {
     .optional()
 }
 
+pub(super) fn used(connection: &Connection, hash: &Hash) -> rusqlite::Result<u32> {
+    let found = connection
+        .prepare_cached("SELECT used FROM payment WHERE hash = ?")?
+        .query_row([hash], |row| row.get(0))
+        .optional()?;
+    Ok(found.unwrap_or(0))
+}
+
 pub(super) fn release(tx: &Transaction<'_>, request: &RequestId, now: u64) -> rusqlite::Result<bool> {
     let drawn = find_request(tx, request)?.and_then(|before| Some((before.hash?, before.units)));
     tx.prepare_cached(
