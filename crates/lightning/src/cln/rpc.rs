@@ -38,6 +38,8 @@ pub fn request(id: &str, method: &str, params: &Value) -> Vec<u8> {
 #[derive(Default)]
 pub struct Reader {
     bytes: Vec<u8>,
+    /// The start of the reply that is not whole yet.
+    start: usize,
     /// No reply ends before here.
     searched: usize,
 }
@@ -49,6 +51,10 @@ impl Reader {
     /// # Errors
     /// [`NoReply`]: nothing good can come of this connection.
     pub fn push(&mut self, id: &str, bytes: &[u8]) -> Result<Option<Result<Value, RpcError>>, NoReply> {
+        // What was taken goes once a call, so that many short messages in one piece cost no more than one long one.
+        self.bytes.drain(..self.start);
+        self.searched -= self.start;
+        self.start = 0;
         if self.bytes.len() + bytes.len() > LARGEST {
             return Err(NoReply::TooLong);
         }
@@ -56,17 +62,17 @@ impl Reader {
         loop {
             let rest = &self.bytes[self.searched..];
             let Some(at) = rest.windows(END.len()).position(|window| window == END) else {
-                self.searched = self.bytes.len().saturating_sub(END.len() - 1);
+                self.searched = self.searched.max((self.bytes.len() + 1).saturating_sub(END.len()));
                 return Ok(None);
             };
-            let end = self.searched + at;
-            let text: Vec<u8> = self.bytes.drain(..end + END.len()).collect();
-            self.searched = 0;
+            let end = self.searched + at + END.len();
+            let text = &self.bytes[self.start..end];
+            (self.start, self.searched) = (end, end);
             // More empty lines than one between replies are none.
             if text.trim_ascii().is_empty() {
                 continue;
             }
-            if let Some(reply) = reply(id, &text)? {
+            if let Some(reply) = reply(id, text)? {
                 return Ok(Some(reply));
             }
         }
@@ -123,6 +129,16 @@ mod tests {
         let other = "{\"jsonrpc\":\"2.0\",\"method\":\"message\",\"params\":{}}\n\n\n\n{\"id\":\"6\",\"result\":1}\n\n";
         let text = format!("{other}{GOOD}");
         assert!(matches!(Reader::default().push("7", text.as_bytes()), Ok(Some(Ok(_)))));
+    }
+
+    #[test]
+    fn a_piece_of_many_messages_is_read_to_its_reply() {
+        let mut reader = Reader::default();
+        assert_eq!(reader.push("7", &vec![b'\n'; LARGEST - 1]), Ok(None));
+        assert!(matches!(reader.push("7", GOOD.as_bytes()), Ok(Some(Ok(_)))));
+        assert_eq!(reader.push("7", b"{\"id\""), Ok(None));
+        assert_eq!(reader.push("7", b":\"7\",\"result\":1}\n"), Ok(None));
+        assert_eq!(reader.push("7", b"\n"), Ok(Some(Ok(json!(1)))));
     }
 
     #[test]
