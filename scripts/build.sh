@@ -11,7 +11,11 @@ if grep -q L402_FAULT target/release/libngx_http_l402_module.so; then
     exit 1
 fi
 lay libngx_http_l402_module.so ngx_http_l402_module.so
-lay l402d l402d
+# Under its release's own name, as it is installed.
+program=$(target/release/l402d --version | sed -E 's/^(l402d) (.*) \(protocol (.*)\)$/\1-\2-p\3/')
+find build -maxdepth 1 -name 'l402d-*' ! -name "$program" -delete
+lay l402d "$program"
+ln -sfn "$program" build/l402d
 lay l402 l402
 lay lnsim lnsim
 echo "build: build/ngx_http_l402_module.so build/l402d build/l402 build/lnsim"

@@ -24,6 +24,7 @@ fi
 host=$(rustc -vV | sed -n 's/^host: //p')
 coverage="-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4
     -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table
+    -Cllvm-args=-sanitizer-coverage-trace-loads
     -Cllvm-args=-sanitizer-coverage-trace-compares -Cllvm-args=-sanitizer-coverage-stack-depth
     -Cllvm-args=-simplifycfg-branch-fold-threshold=0 --cfg fuzzing"
 RUSTFLAGS=$(echo $coverage) CARGO_TARGET_DIR=target/fuzz \

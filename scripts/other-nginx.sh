@@ -22,9 +22,19 @@ if [ ! -x "$tree/objs/nginx" ]; then
     )
 fi
 mkdir -p "$out"
-CARGO_TARGET_DIR=target/other-nginx NGINX_SOURCE_DIR=$tree NGINX_BUILD_DIR=$tree/objs \
-    cargo build --release --locked -p ngx_http_l402_module
-cp target/other-nginx/release/libngx_http_l402_module.so "$out/ngx_http_l402_module.so"
+build() {
+    CARGO_TARGET_DIR=target/other-nginx NGINX_SOURCE_DIR=$tree NGINX_BUILD_DIR=$tree/objs \
+        cargo build --release --locked -p ngx_http_l402_module "${@:2}"
+    mkdir -p "$1"
+    cp target/other-nginx/release/libngx_http_l402_module.so "$1/ngx_http_l402_module.so"
+}
+# See next-protocol.sh.
+if [ -e build/next/l402d ]; then
+    build "$out/next" --features agent-api/next-protocol
+    ln -sf ../../next/l402d "$out/next/l402d"
+    touch crates/nginx/src/lib.rs
+fi
+build "$out"
 for program in l402d l402 lnsim; do
     ln -sf "../$program" "$out/$program"
 done

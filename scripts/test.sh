@@ -10,8 +10,10 @@ scripts/cashu-mint.sh
 scripts/npm-peer.sh nwc
 scripts/npm-peer.sh lnurl
 scripts/npm-peer.sh cashu-ts
-scripts/other-nginx.sh
+scripts/grpc-peer.sh
+scripts/next-protocol.sh
 scripts/faulty.sh
+scripts/other-nginx.sh
 scripts/valkey.sh
 status=0
 cargo test --release --workspace --no-fail-fast -- "$@" 2>&1 | tee "$log" || status=$?

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
+use l402::macaroon::{MAX_BYTES, MAX_CAVEATS};
 use l402::{Identifier, Macaroon, Preimage, RootKey, TokenId};
 
 use crate::harness::challenge::Challenge;
@@ -40,6 +41,22 @@ impl Mint {
         let identifier = Identifier::new(preimage.payment_hash(), TokenId::new(self.root.id(), nonce));
         let token = Macaroon::mint(&self.root, &identifier, &self.location, &self.caveats);
         format!("L402 {}:{}", token.to_base64(), preimage.expose_hex())
+    }
+
+    /// Tokens that are dear to verify, in a header of at most so many bytes: each is genuine and full of caveats, the last of
+    /// which nobody knows.
+    pub fn heavy(&mut self, bytes: usize) -> String {
+        let each = MAX_BYTES / 2;
+        let tokens = (0..bytes / (each * 4 / 3)).map(|_| {
+            let credential = self.credential();
+            let (token, _) = credential.trim_start_matches("L402 ").split_once(':').expect("a pair");
+            let mut token = Macaroon::from_text(token).expect("our own");
+            let left = MAX_CAVEATS / 2 - token.caveats.len();
+            let room = (each - token.encode_v2().len()) / left - 10;
+            (0..left).for_each(|_| token.add_first_party(format!("x={}", "y".repeat(room))));
+            token.to_base64()
+        });
+        format!("L402 {}", tokens.collect::<Vec<_>>().join(","))
     }
 
     /// Writes so many, one a line.

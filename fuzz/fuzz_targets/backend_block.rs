@@ -4,6 +4,8 @@
 
 use std::path::Path;
 
+// Counts loads, as all that is built for fuzzing does.
+use l402_fuzz as _;
 use libfuzzer_sys::fuzz_target;
 use settings::{BackendConfig, named_backend};
 

@@ -2,7 +2,7 @@
 #![no_main]
 
 use l402::macaroon::MAX_CAVEATS;
-use l402::{Caveat, CaveatError, Caveats, Identifier, Macaroon, Msat, PaymentHash, RootKey, TokenId, Uses};
+use l402::{Caveat, CaveatError, Caveats, Identifier, Macaroon, Msat, Names, PaymentHash, RootKey, TokenId, Uses};
 use l402_fuzz::caveats::{Asked, allow, uses};
 use l402_fuzz::percent_decoded;
 use libfuzzer_sys::fuzz_target;
@@ -59,16 +59,37 @@ fn requests(texts: &[&str], read: &Caveats, before: Option<&Caveats>, last: bool
         if last { all.next_back() } else { all.next() }
     };
     let text = |key: &str| value(key).and_then(|value| String::from_utf8(value).ok()).unwrap_or_default();
-    let (server, realm, method) = (text("server="), text("realm="), text("method="));
-    let path = value("path=").filter(|path| path.len() <= 100).unwrap_or_default();
+    let (origin, realm, method) = (text("origin="), text("realm="), text("method="));
+    let (name, port) = match origin.rsplit_once(':') {
+        Some((name, port)) if port.parse::<u16>().is_ok() => (name.to_owned(), port.parse().ok()),
+        _ => (origin, None),
+    };
+    let name: String = name.chars().take(40).collect();
+    let names: Names = [b"other.example".as_slice(), name.as_bytes()].map(Box::from).into();
+    let short = |key: &str| value(key).filter(|path| path.len() <= 100);
+    let (path, route) = (short("path=").unwrap_or_default(), short("route="));
     let (until, amount) = (read.valid_until.unwrap_or(7), read.amount.map_or(7, |amount| amount.0));
-    let exact =
-        Asked { server: &server, realm: None, path: &path, method: &method, now: until, price: amount };
+    let exact = Asked {
+        name: &name,
+        names: None,
+        port,
+        realm: None,
+        path: &path,
+        method: &method,
+        route: route.as_deref(),
+        now: until,
+        price: amount,
+    };
     for realm in [None, Some((realm.as_str(), false)), Some((realm.as_str(), true)), Some(("other", true))] {
         let exact = Asked { realm, ..exact };
         let requests = [
             exact,
-            Asked { server: "other.example", ..exact },
+            Asked { name: "other.example", ..exact },
+            Asked { name: "other.example", names: Some(&names), ..exact },
+            Asked { port: Some(8443), ..exact },
+            Asked { port: None, ..exact },
+            Asked { route: Some(b"/other"), ..exact },
+            Asked { route: None, ..exact },
             Asked { path: b"/other", ..exact },
             Asked { method: "OTHER", ..exact },
             Asked { now: until.saturating_add(1), ..exact },
@@ -86,7 +107,7 @@ fn requests(texts: &[&str], read: &Caveats, before: Option<&Caveats>, last: bool
 }
 
 fn allows(caveats: &Caveats, asked: &Asked<'_>) -> bool {
-    caveats.covers(asked.server, asked.scope(), asked.path, asked.method).is_ok()
+    caveats.covers(&asked.place(), asked.scope()).is_ok()
         && !caveats.is_expired(asked.now)
         && caveats.affords(Msat(asked.price))
 }

@@ -14,9 +14,13 @@ fuzz_target!(|bytes: &[u8]| {
     match parse(text) {
         Err(error) => assert!(!error.to_string().is_empty()),
         Ok(read) => {
-            let written =
-                Challenge { macaroon_b64: &read.token, invoice: &read.invoice, offer: read.offer.as_deref() }
-                    .header_value();
+            let written = Challenge {
+                macaroon_b64: &read.token,
+                invoice: &read.invoice,
+                offer: read.offer.as_deref(),
+                error: read.error.as_deref(),
+            }
+            .header_value();
             l402_fuzz::assert_header(&written);
             for header in [
                 written.clone(),

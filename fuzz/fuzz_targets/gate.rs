@@ -6,17 +6,16 @@
 #![no_main]
 
 use gate::{
-    Answer, Failure, Gate, Grant, Outcome, Policy, Proof, Question, Realm, Request, Response, Step, Uses,
+    Answer, Complaint, Failure, Gate, Grant, Outcome, Policy, Proof, Question, Realm, Request, Response, Step, Uses,
 };
 use l402::credential::MAX_TOKENS;
 use l402::{
-    Caveat, Caveats, Identifier, KeyRing, Macaroon, PaymentHash, Preimage, RootKey, Scope, Terms, TokenId,
-    challenge,
+    Caveat, Caveats, Identifier, KeyRing, Macaroon, PaymentHash, Preimage, RootKey, Terms, TokenId, challenge,
 };
 use l402_fuzz::caveats::{Asked, allow, has, uses};
 use libfuzzer_sys::fuzz_target;
 
-const SERVER: &str = "shop.example";
+const NAME: &str = "shop.example";
 const PATH: &[u8] = b"/a b";
 const REALM: &str = "gold";
 const MINTED_AT: u64 = 1000;
@@ -53,6 +52,7 @@ struct Case {
     price: u64,
     head: bool,
     metadata: bool,
+    route: Option<&'static [u8]>,
     keys: KeyRing,
     now: u64,
 }
@@ -70,6 +70,7 @@ impl Case {
             price: if has(b'z') { 0 } else { PRICE },
             head: has(b'h'),
             metadata: has(b'm'),
+            route: has(b'l').then_some(b"/led here"),
             keys: KeyRing::new(keys),
             now: MINTED_AT
                 + flags.iter().filter(|flag| flag.is_ascii_digit()).map(|d| u64::from(d - b'0')).sum::<u64>(),
@@ -78,7 +79,7 @@ impl Case {
 
     fn policy(&self) -> Policy<'_> {
         Policy {
-            server: SERVER,
+            origin: self.asked().place().origin,
             realm: self.realm.as_ref(),
             amount_msat: self.price,
             computed_price: self.computed,
@@ -87,20 +88,39 @@ impl Case {
             uses: self.uses,
             backend: "default",
             description: "a path",
+            location: "/",
             rate: None,
         }
     }
 
     fn asked(&self) -> Asked<'_> {
         let realm = self.realm.as_ref().map(|realm| (realm.name.as_str(), realm.shared));
-        Asked { server: SERVER, realm, path: PATH, method: "GET", now: self.now, price: self.price }
+        Asked {
+            name: NAME,
+            names: None,
+            port: None,
+            realm,
+            path: PATH,
+            method: "GET",
+            route: self.route,
+            now: self.now,
+            price: self.price,
+        }
     }
 
     fn start(&self, header: &[u8]) -> (Gate, Step) {
         let (authorization, metadata_macaroon) =
             if self.metadata { (None, Some(header)) } else { (Some(header), None) };
         let method = if self.head { "HEAD" } else { "GET" };
-        let request = Request { method, path: PATH, authorization, metadata_macaroon, ecash: None };
+        let request = Request {
+            method,
+            path: PATH,
+            route: self.route,
+            client: b"192.0.2.1",
+            authorization,
+            metadata_macaroon,
+            ecash: None,
+        };
         Gate::start(&self.policy(), &request, &self.keys, self.now)
     }
 }
@@ -182,14 +202,11 @@ impl Token {
 
 fn terms(case: &Case) -> Terms<'_> {
     Terms {
-        server: SERVER,
-        scope: match &case.realm {
-            Some(realm) => Scope::Realm { name: &realm.name, shared: realm.shared },
-            None => Scope::Request { path: PATH, method: "GET" },
-        },
+        place: case.asked().place(),
+        scope: case.asked().scope(),
         valid_until: (case.timeout_s > 0).then_some(MINTED_AT + LIFE),
         uses: case.uses,
-        amount: case.computed.then_some(l402::Msat(PRICE)),
+        amount: (case.computed || case.realm.is_none() && case.route.is_some()).then_some(l402::Msat(PRICE)),
     }
 }
 
@@ -230,12 +247,15 @@ fn run(case: &Case, tokens: &[Token], template: &[u8], header: &[u8], answers: &
 
     let mut answers = answers.iter().copied();
     let mut last: Option<(Question, Answer)> = None;
+    let mut look_ups = 0;
     for _ in 0..=MAX_TOKENS + 1 {
         step = match step {
             Step::Grant(grant) => return granted(&grant, case, tokens, template, last.as_ref()),
             Step::Respond(response) => return responded(&response, case, last.as_ref()),
             Step::Ask(question) => {
                 asked(&question, case, tokens, template);
+                look_ups += u32::from(matches!(question, Question::Redeem { proof: Proof::LookUp(_), .. }));
+                assert!(look_ups <= 1, "the wallet is asked twice");
                 let answer = answer(answers.next().unwrap_or(b'x'));
                 last = Some((question, answer.clone()));
                 gate.resume(answer, &case.keys, case.now)
@@ -285,7 +305,7 @@ fn asked(question: &Question, case: &Case, tokens: &[Token], template: &[u8]) {
                 Proof::Preimage(preimage) => {
                     assert!(preimage.matches(payment_hash) && proved(token, template))
                 }
-                Proof::LookUp => assert!(case.auto_detect),
+                Proof::LookUp(_) | Proof::Known => assert!(case.auto_detect),
             }
         }
     }
@@ -303,17 +323,19 @@ fn granted(grant: &Grant, case: &Case, tokens: &[Token], template: &[u8], last: 
 }
 
 fn responded(response: &Response, case: &Case, last: Option<&(Question, Answer)>) {
-    assert!(matches!(response.status, 401 | 402 | 500 | 502 | 503 | 504), "{response:?}");
+    assert!(matches!(response.status, 401 | 402 | 429 | 500 | 502 | 503 | 504), "{response:?}");
     assert!(response.outcome != Outcome::Granted && response.body.len() <= 600);
     let body = response.body.strip_suffix('\n').expect("a body is a line");
     l402_fuzz::assert_header(body);
     response.headers.iter().for_each(|(_, value)| l402_fuzz::assert_header(value));
-    response.log.iter().for_each(|line| l402_fuzz::assert_header(line));
+    if let Some(Complaint::Client(line) | Complaint::Failure(line)) = &response.log {
+        l402_fuzz::assert_header(line);
+    }
     if case.price == 0 {
         assert_eq!(response.status, 500);
     }
     let header = |name| response.headers.iter().find(|(found, _)| *found == name).map(|(_, value)| value);
-    assert!(header("Retry-After").is_some() == (response.status == 503));
+    assert!(header("Retry-After").is_some() == matches!(response.status, 429 | 503));
     let challenge = header("WWW-Authenticate").map(|value| challenge::parse(value));
     match (response.status, challenge) {
         (402, Some(Ok(challenge))) => {
@@ -337,7 +359,7 @@ fn responded(response: &Response, case: &Case, last: Option<&(Question, Answer)>
                 }
             }
         }
-        (401, Some(Err(challenge::ChallengeError::Refused(_)))) | (500.., None) => {}
+        (401, Some(Err(challenge::ChallengeError::Refused(_)))) | (429 | 500.., None) => {}
         other => panic!("{other:?}"),
     }
 }
@@ -389,6 +411,7 @@ fn answer(letter: u8) -> Answer {
         b'v' => Answer::Failed(Failure::Unavailable { retry_after_s: 0 }),
         b't' => Answer::Failed(Failure::TimedOut),
         b'a' => Answer::Failed(Failure::AgentGone { retry_after_s: 3 }),
+        b'l' => Answer::Failed(Failure::Limited { retry_after_s: 3 }),
         _ => Answer::Failed(Failure::Internal),
     }
 }

@@ -8,6 +8,8 @@ mod pending;
 #[path = "../../crates/nginx/tests/give_back/world.rs"]
 mod world;
 
+// Counts loads, as all that is built for fuzzing does.
+use l402_fuzz as _;
 use libfuzzer_sys::fuzz_target;
 use world::{Step, World};
 

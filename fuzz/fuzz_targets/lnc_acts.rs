@@ -3,6 +3,8 @@
 
 use std::sync::LazyLock;
 
+// Counts loads, as all that is built for fuzzing does.
+use l402_fuzz as _;
 use libfuzzer_sys::fuzz_target;
 use lnc::noise::{Handshake, Mask, Setup, Turn, Version};
 use lnc::{PairingPhrase, SecretKey};

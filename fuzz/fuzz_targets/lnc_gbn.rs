@@ -3,6 +3,8 @@
 
 use std::time::{Duration, Instant};
 
+// Counts loads, as all that is built for fuzzing does.
+use l402_fuzz as _;
 use libfuzzer_sys::fuzz_target;
 use lnc::gbn::{Connection, Event, Packet, Timing};
 

@@ -1,6 +1,8 @@
 //! Frames from a mailbox, and what they carry: MsgData and auth data.
 #![no_main]
 
+// Counts loads, as all that is built for fuzzing does.
+use l402_fuzz as _;
 use libfuzzer_sys::fuzz_target;
 use lnc::mailbox::{self, MAX_FRAME};
 use lnc::{AuthData, StreamId, msg_data};

@@ -1,6 +1,8 @@
 //! The text of l402d's configuration pipe: what is read can be written and reads the same; no value is told.
 #![no_main]
 
+// Counts loads, as all that is built for fuzzing does.
+use l402_fuzz as _;
 use libfuzzer_sys::fuzz_target;
 use settings::AgentConfig;
 

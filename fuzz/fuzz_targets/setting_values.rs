@@ -1,6 +1,8 @@
 //! The values of settings and of variables at run time: within their bounds, and told in one line if not.
 #![no_main]
 
+// Counts loads, as all that is built for fuzzing does.
+use l402_fuzz as _;
 use libfuzzer_sys::fuzz_target;
 use settings::value::{
     self, MAX_BACKEND_NAME, MAX_LIFE_S, MAX_MSAT, MAX_REALM, MAX_SOCKET_PATH, MAX_STATE_DIR, TIMEOUT_MS,

@@ -50,6 +50,10 @@ impl Store for Slow {
         Box::pin(self.call(async move || self.model.release(payment_hash, request).await))
     }
 
+    fn used(&self, payment_hash: Hash) -> BoxFuture<'_, Result<u32, StoreError>> {
+        self.model.used(payment_hash)
+    }
+
     fn settled_get(&self, payment_hash: Hash) -> BoxFuture<'_, Result<Option<Settled>, StoreError>> {
         self.model.settled_get(payment_hash)
     }
@@ -60,6 +64,10 @@ impl Store for Slow {
 
     fn rate_take<'a>(&'a self, key: &'a str, rate: Rate) -> BoxFuture<'a, Taken> {
         self.model.rate_take(key, rate)
+    }
+
+    fn rate_give_back<'a>(&'a self, key: &'a str, rate: Rate) -> BoxFuture<'a, ()> {
+        self.model.rate_give_back(key, rate)
     }
 }
 

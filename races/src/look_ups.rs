@@ -1,5 +1,6 @@
 //! The question whether a payment arrived: asked by many, answered late, overtaken by the payment itself.
 
+use std::convert::Infallible;
 use std::future::pending;
 use std::sync::Arc;
 
@@ -35,7 +36,8 @@ impl Wallet {
 
     async fn ask(&self) -> bool {
         let recorded = || self.is_recorded.load(Ordering::SeqCst);
-        self.turns.ask(PAYMENT, recorded, self.look_up()).await.unwrap_or(true)
+        let answer = self.turns.ask(PAYMENT, recorded, admitted(), self.look_up()).await;
+        answer.is_none_or(|answer| answer.unwrap_or_else(|never| match never {}))
     }
 
     fn push(&self) {
@@ -43,6 +45,10 @@ impl Wallet {
         self.is_recorded.store(true, Ordering::SeqCst);
         self.turns.wake(&PAYMENT);
     }
+}
+
+async fn admitted() -> Result<(), Infallible> {
+    Ok(())
 }
 
 /// A look-up may be given up.
@@ -63,7 +69,7 @@ fn no_push_is_missed() {
             let wallet = wallet.clone();
             async move {
                 let recorded = || wallet.is_recorded.load(Ordering::SeqCst);
-                wallet.turns.ask(PAYMENT, recorded, pending()).await
+                wallet.turns.ask(PAYMENT, recorded, admitted(), pending()).await
             }
         });
         wallet.push();

@@ -7,7 +7,7 @@ use std::hash::RandomState;
 use std::hint::black_box;
 use std::process::ExitCode;
 
-use gate::{Answer, Gate, Memory, PaymentHash, Policy, Request, Step, Uses};
+use gate::{Answer, Gate, Memory, Origin, PaymentHash, Policy, Request, Step, Uses};
 use l402::{Identifier, KeyRing, Macaroon, Preimage, RootKey, TokenId};
 
 const NOW: u64 = 1_800_000_000;
@@ -32,7 +32,7 @@ fn main() -> ExitCode {
 
 fn policy() -> Policy<'static> {
     Policy {
-        server: "example.com",
+        origin: Origin { name: b"example.com", names: None, port: None },
         realm: None,
         amount_msat: 10_000,
         computed_price: false,
@@ -41,13 +41,22 @@ fn policy() -> Policy<'static> {
         uses: Uses::Unlimited,
         backend: "default",
         description: "Access to example.com/paid/1k",
+        location: "example.com/paid/",
         rate: None,
     }
 }
 
 fn request(authorization: Option<&str>) -> Request<'_> {
     let authorization = authorization.map(str::as_bytes);
-    Request { method: "GET", path: b"/paid/1k", authorization, metadata_macaroon: None, ecash: None }
+    Request {
+        method: "GET",
+        path: b"/paid/1k",
+        route: None,
+        client: b"127.0.0.1",
+        authorization,
+        metadata_macaroon: None,
+        ecash: None,
+    }
 }
 
 fn credential(keys: &KeyRing, number: u64) -> String {
@@ -59,7 +68,7 @@ fn credential(keys: &KeyRing, number: u64) -> String {
     nonce[..8].copy_from_slice(&number.to_be_bytes());
     let identifier = Identifier::new(preimage.payment_hash(), TokenId::new(root.id(), nonce));
     let until = format!("valid_until={}", NOW + 3600);
-    let caveats = ["server=example.com", "path=/paid/1k", "method=GET", &until, "uses=unlimited"];
+    let caveats = ["origin=example.com", "path=/paid/1k", "method=GET", &until, "uses=unlimited"];
     let token = Macaroon::mint(root, &identifier, "l402", caveats);
     format!("L402 {}:{}", token.to_base64(), preimage.expose_hex())
 }

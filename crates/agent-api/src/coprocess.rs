@@ -9,5 +9,11 @@ pub const CONFIG_FD: i32 = 0;
 /// flight and exits; when l402d's end closes, nginx starts another.
 pub const LIFELINE_FD: i32 = 1;
 
+/// The files that l402d may be installed as, the best one first: the very one that a module was built with, which an upgrade
+/// leaves beside its successor, and whichever is newest.
+pub fn programs() -> [String; 2] {
+    [format!("l402d-{}-p{}", env!("CARGO_PKG_VERSION"), crate::PROTOCOL), "l402d".to_owned()]
+}
+
 /// The byte l402d writes on the lifeline once it listens.
 pub const READY: u8 = b'R';

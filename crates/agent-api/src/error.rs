@@ -19,7 +19,7 @@ pub enum FrameError {
     UnknownKind(u8),
     /// A field's tag, length or text has no meaning.
     BadField(&'static str),
-    /// The other end speaks another version.
+    /// The other end speaks a version that this release does not.
     Version {
         /// The version in its opening frame.
         theirs: u16,
@@ -38,8 +38,9 @@ impl fmt::Display for FrameError {
             Self::BadField(field) => write!(f, "a frame with an invalid {field}"),
             Self::Version { theirs } => write!(
                 f,
-                "the other side speaks protocol {theirs}, this one {}: use the nginx module and the \
-                 l402d of one release, and restart both",
+                "the other side speaks protocol {theirs}, this one {} to {}: use the nginx module and the \
+                 l402d of one release, or of two that follow each other",
+                crate::OLDEST,
                 crate::PROTOCOL
             ),
         }

@@ -26,9 +26,10 @@ const FAULT_LIMITED: u8 = 5;
 /// A frame from l402d to a front end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FromAgent {
-    /// The answer to `Hello`, and the first frame of a connection. A later one replaces its keys.
+    /// The answer to `Hello`, and the first frame of a connection. A later one replaces its keys. Without keys, l402d
+    /// does not speak the version of the `Hello`.
     Welcome {
-        /// [`PROTOCOL`](crate::PROTOCOL); a decoded one always equals it.
+        /// The version that the connection goes on in; a decoded one is spoken by this release.
         protocol: u16,
         /// Chosen at random by each l402d when it starts.
         instance: [u8; 16],
@@ -49,7 +50,8 @@ pub enum FromAgent {
         expires_at: u64,
         /// What it is over, in millisatoshi: the price that was asked about, or the one that is listed for the path.
         amount_msat: u64,
-        /// The request for the same price in ecash (NUT-18); empty where none is taken, cut to [`MAX_REQUEST`] bytes.
+        /// The request for the same price in ecash (NUT-18); empty where none is taken, left out beyond
+        /// [`MAX_REQUEST`] bytes.
         ecash: String,
         /// The BOLT12 offer that the invoice is of; empty where it is of none, left out beyond [`MAX_OFFER`] bytes.
         offer: String,
@@ -201,6 +203,8 @@ impl FromAgent {
                     out.extend_from_slice(nonce);
                     out.extend_from_slice(&expires_at.to_le_bytes());
                     out.extend_from_slice(&amount_msat.to_le_bytes());
+                    // Part of a request is none.
+                    let ecash = if ecash.len() > MAX_REQUEST { "" } else { ecash };
                     put_str(out, ecash, MAX_REQUEST);
                 });
             }

@@ -5,11 +5,14 @@
 //! `id` pairs a request with its answer; the front end chooses it, and `Hello` and `Welcome` carry 0.
 //!
 //! The front end opens a connection with [`ToAgent::Hello`] and may send requests at once; l402d
-//! answers [`FromAgent::Welcome`] first. Both decoders refuse another [`PROTOCOL`] with
-//! [`FrameError::Version`], so no caller can forget to compare it; the layout of the frame header and
-//! the `u16` that opens the bodies of `Hello` and `Welcome` are the same in every version. An end that
-//! meets another version answers with its own opening frame (l402d: without keys) and closes, so that
-//! both operators' logs tell which version each side speaks.
+//! answers [`FromAgent::Welcome`] first. The layout of the frame header and the `u16` that opens the bodies of
+//! `Hello` and `Welcome` are the same in every version.
+//!
+//! Each end speaks [`PROTOCOL`] and the versions before it down to [`OLDEST`], so that the module and l402d can be
+//! upgraded one after the other. l402d answers in the version of the `Hello`. Where it does not speak that, it
+//! answers with a `Welcome` of its own version, without keys, and closes; a front end that speaks that version says
+//! `Hello` again in it. Both decoders refuse every other version with [`FrameError::Version`], so no caller can
+//! forget to compare it, and both operators' logs tell which version each side speaks.
 //!
 //! The codec is written by hand: it is small, it allocates nothing that the frame does not already
 //! hold, and it keeps every other crate out of nginx's address space.
@@ -28,8 +31,16 @@ pub use from_agent::{Fault, FromAgent};
 pub use secret::{Secret32, SecretText};
 pub use to_agent::{Proof, Rate, ToAgent};
 
-/// The version both ends speak. It changes with any change of a frame's layout or meaning.
-pub const PROTOCOL: u16 = 6;
+/// The version that this release speaks. It changes with any change of a frame's layout or meaning.
+pub const PROTOCOL: u16 = if cfg!(feature = "next-protocol") { 8 } else { 7 };
+
+/// The oldest version that it speaks as well: that of the release before.
+pub const OLDEST: u16 = PROTOCOL - 1;
+
+/// Does this release speak that version?
+pub fn speaks(version: u16) -> bool {
+    (OLDEST..=PROTOCOL).contains(&version)
+}
 
 /// Upper bound, in bytes, of what follows a frame's length field.
 ///

@@ -1,5 +1,5 @@
 //! What a front end sends to l402d.
-use crate::wire::{self, Opened, frame, put_option_u32, put_str};
+use crate::wire::{self, Opened, Reader, frame, put_option_u32, put_str};
 use crate::{FrameError, MAX_ECASH, MAX_NAME, MAX_PATH, MAX_TERMS, MAX_TEXT, Secret32, SecretText};
 
 const HELLO: u8 = 0x01;
@@ -8,16 +8,19 @@ const REDEEM: u8 = 0x03;
 const CANCEL: u8 = 0x04;
 const ECASH: u8 = 0x05;
 const EXAMINE: u8 = 0x06;
+/// A `Redeem` with what version 6 can't say behind it.
+const REDEEM_MORE: u8 = 0x07;
 
 const PROOF_LOOK_UP: u8 = 0;
 const PROOF_PREIMAGE: u8 = 1;
+const PROOF_KNOWN: u8 = 2;
 
 /// A frame from a front end to l402d.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ToAgent {
     /// Opens a connection.
     Hello {
-        /// [`PROTOCOL`](crate::PROTOCOL); a decoded one always equals it.
+        /// The version that the front end goes on in; a decoded one is spoken by this release.
         protocol: u16,
         /// The process id of the front end, for l402d's log.
         pid: u32,
@@ -39,8 +42,8 @@ pub enum ToAgent {
         /// [`Fault::Limited`](crate::Fault::Limited), and no invoice is made.
         rate: Option<Rate>,
     },
-    /// Asks whether a payment is settled and draws one unit of what it bought. Answered by `Granted`,
-    /// `Unsettled`, `UsedUp`, `Dead`, `CannotLookUp` or `Failed`.
+    /// Asks whether a payment is settled and something of what it bought is left, and draws one unit of it. Answered by
+    /// `Granted`, `Unsettled`, `UsedUp`, `Dead`, `CannotLookUp` or `Failed`.
     Redeem {
         /// Pairs the answer with this request; it may change between resends.
         id: u64,
@@ -54,6 +57,8 @@ pub enum ToAgent {
         proof: Proof,
         /// How many requests one payment buys; `None`: any number, so that nothing is drawn.
         limit: Option<u32>,
+        /// True: one unit is drawn. False: one must be left.
+        draw: bool,
     },
     /// Asks to take ecash. Answered by `Paid`, `EcashRefused`, `NoEcash` or `Failed`. The same ecash for the same
     /// terms is one payment however often it is asked for, so a resend draws nothing twice.
@@ -86,10 +91,10 @@ pub enum ToAgent {
     },
 }
 
-/// So many challenges in a window, for all that have the same name.
+/// So many in a window, for all that have the same name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rate {
-    /// Whose challenges are counted together; cut to [`MAX_TEXT`] bytes.
+    /// The name of what is counted together; cut to [`MAX_TEXT`] bytes.
     pub key: String,
     /// How many.
     pub limit: u32,
@@ -102,8 +107,11 @@ pub struct Rate {
 pub enum Proof {
     /// It presents the preimage, which the front end has checked against the payment hash.
     Preimage(Secret32),
-    /// It presents nothing: l402d looks the settlement up (auto-detect).
-    LookUp,
+    /// It presents nothing: l402d looks the settlement up (auto-detect). Beyond this rate it asks no wallet, and answers
+    /// `Failed` with [`Fault::Limited`](crate::Fault::Limited).
+    LookUp(Option<Rate>),
+    /// It presents nothing, and l402d answers from what it knows, else `CannotLookUp`.
+    Known,
 }
 
 impl ToAgent {
@@ -116,6 +124,28 @@ impl ToAgent {
             | Self::Ecash { id, .. }
             | Self::Examine { id, .. }
             | Self::Cancel { id } => *id,
+        }
+    }
+
+    /// Does an l402d that speaks that version draw a unit for this frame?
+    pub fn draws_in(&self, version: u16) -> bool {
+        matches!(self, Self::Redeem { limit: Some(_), draw, .. } if *draw || version < 7)
+    }
+
+    /// Appends this frame to `out`, for an l402d that speaks only that version. What the version can't say is left out:
+    /// then l402d looks up or draws more than it need.
+    pub fn encode_in(&self, version: u16, out: &mut Vec<u8>) {
+        match self {
+            Self::Redeem { id, request, backend, payment_hash, proof, limit, .. } if version < 7 => {
+                let proof = match proof {
+                    Proof::LookUp(_) | Proof::Known => Proof::LookUp(None),
+                    Proof::Preimage(preimage) => Proof::Preimage(preimage.clone()),
+                };
+                let (id, request, payment_hash, limit) = (*id, *request, *payment_hash, *limit);
+                let backend = backend.clone();
+                Self::Redeem { id, request, backend, payment_hash, proof, limit, draw: true }.encode(out);
+            }
+            frame => frame.encode(out),
         }
     }
 
@@ -132,26 +162,30 @@ impl ToAgent {
                     out.extend_from_slice(&amount_msat.to_le_bytes());
                     put_str(out, description, MAX_TEXT);
                     put_path(out, path);
-                    put_option_u32(out, rate.as_ref().map(|rate| rate.limit));
-                    if let Some(Rate { key, window_s, .. }) = rate {
-                        out.extend_from_slice(&window_s.to_le_bytes());
-                        put_str(out, key, MAX_TEXT);
-                    }
+                    put_rate(out, rate.as_ref());
                 })
             }
-            Self::Redeem { id, request, backend, payment_hash, proof, limit } => {
-                frame(out, REDEEM, *id, |out| {
+            Self::Redeem { id, request, backend, payment_hash, proof, limit, draw } => {
+                let more = says_more(proof, *draw);
+                frame(out, if more { REDEEM_MORE } else { REDEEM }, *id, |out| {
                     out.extend_from_slice(request);
                     put_str(out, backend, MAX_NAME);
                     out.extend_from_slice(payment_hash);
                     match proof {
-                        Proof::LookUp => out.push(PROOF_LOOK_UP),
+                        Proof::LookUp(_) => out.push(PROOF_LOOK_UP),
+                        Proof::Known => out.push(PROOF_KNOWN),
                         Proof::Preimage(preimage) => {
                             out.push(PROOF_PREIMAGE);
                             out.extend_from_slice(preimage.expose());
                         }
                     }
                     put_option_u32(out, *limit);
+                    if more {
+                        out.push(u8::from(*draw));
+                        if let Proof::LookUp(rate) = proof {
+                            put_rate(out, rate.as_ref());
+                        }
+                    }
                 });
             }
             Self::Ecash { id, backend, amount_msat, path, terms, token } => frame(out, ECASH, *id, |out| {
@@ -183,25 +217,9 @@ impl ToAgent {
                 amount_msat: body.u64()?,
                 description: body.string("description", MAX_TEXT)?,
                 path: body.string("path", MAX_PATH)?,
-                rate: match body.option_u32("rate")? {
-                    None => None,
-                    Some(limit) => {
-                        Some(Rate { limit, window_s: body.u32()?, key: body.string("rate", MAX_TEXT)? })
-                    }
-                },
+                rate: read_rate(&mut body)?,
             },
-            REDEEM => Self::Redeem {
-                id,
-                request: body.array()?,
-                backend: body.string("backend", MAX_NAME)?,
-                payment_hash: body.array()?,
-                proof: match body.u8()? {
-                    PROOF_LOOK_UP => Proof::LookUp,
-                    PROOF_PREIMAGE => Proof::Preimage(Secret32::new(body.array()?)),
-                    _ => return Err(FrameError::BadField("proof")),
-                },
-                limit: body.option_u32("limit")?,
-            },
+            REDEEM | REDEEM_MORE => read_redeem(kind, id, &mut body)?,
             ECASH => Self::Ecash {
                 id,
                 backend: body.string("backend", MAX_NAME)?,
@@ -217,6 +235,52 @@ impl ToAgent {
         body.end()?;
         Ok(Some((decoded, consumed)))
     }
+}
+
+/// Does a `Redeem` say what version 6 can't?
+fn says_more(proof: &Proof, draw: bool) -> bool {
+    !draw || matches!(proof, Proof::LookUp(Some(_)) | Proof::Known)
+}
+
+/// There is one way to say what version 6 can say: its own.
+fn read_redeem(kind: u8, id: u64, body: &mut Reader<'_>) -> Result<ToAgent, FrameError> {
+    let (request, backend) = (body.array()?, body.string("backend", MAX_NAME)?);
+    let payment_hash = body.array()?;
+    let mut proof = match body.u8()? {
+        PROOF_LOOK_UP => Proof::LookUp(None),
+        PROOF_KNOWN if kind == REDEEM_MORE => Proof::Known,
+        PROOF_PREIMAGE => Proof::Preimage(Secret32::new(body.array()?)),
+        _ => return Err(FrameError::BadField("proof")),
+    };
+    let limit = body.option_u32("limit")?;
+    let mut draw = true;
+    if kind == REDEEM_MORE {
+        draw = match body.u8()? {
+            0 => false,
+            1 => true,
+            _ => return Err(FrameError::BadField("draw")),
+        };
+        if let Proof::LookUp(rate) = &mut proof {
+            *rate = read_rate(body)?;
+        }
+        if !says_more(&proof, draw) {
+            return Err(FrameError::BadField("redemption"));
+        }
+    }
+    Ok(ToAgent::Redeem { id, request, backend, payment_hash, proof, limit, draw })
+}
+
+fn put_rate(out: &mut Vec<u8>, rate: Option<&Rate>) {
+    put_option_u32(out, rate.map(|rate| rate.limit));
+    if let Some(Rate { key, window_s, .. }) = rate {
+        out.extend_from_slice(&window_s.to_le_bytes());
+        put_str(out, key, MAX_TEXT);
+    }
+}
+
+fn read_rate(body: &mut Reader<'_>) -> Result<Option<Rate>, FrameError> {
+    let Some(limit) = body.option_u32("rate")? else { return Ok(None) };
+    Ok(Some(Rate { limit, window_s: body.u32()?, key: body.string("rate", MAX_TEXT)? }))
 }
 
 /// Cut, it would be another path.

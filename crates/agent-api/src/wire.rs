@@ -108,10 +108,10 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The version that opens `Hello` and `Welcome`; another than ours ends the decoding.
+    /// The version that opens `Hello` and `Welcome`; one that this release does not speak ends the decoding.
     pub(crate) fn version(&mut self) -> Result<u16, FrameError> {
         match self.u16()? {
-            crate::PROTOCOL => Ok(crate::PROTOCOL),
+            version if crate::speaks(version) => Ok(version),
             theirs => Err(FrameError::Version { theirs }),
         }
     }

@@ -2,7 +2,7 @@
 //! must come with another `PROTOCOL`.
 #![allow(clippy::unwrap_used)]
 
-use agent_api::{Fault, FromAgent, PROTOCOL, Proof, Rate, Secret32, SecretText, ToAgent};
+use agent_api::{Fault, FromAgent, OLDEST, PROTOCOL, Proof, Rate, Secret32, SecretText, ToAgent};
 use std::path::Path;
 
 const REQUEST: [u8; 16] = [0x77; 16];
@@ -23,14 +23,17 @@ fn golden(name: &str) -> Vec<u8> {
 }
 
 fn to_agent() -> Vec<(&'static str, ToAgent)> {
-    let redeem = |id, proof, limit| ToAgent::Redeem {
+    let redemption = |id, proof, limit, draw| ToAgent::Redeem {
         id,
         request: REQUEST,
         backend: "main".into(),
         payment_hash: hash(),
         proof,
         limit,
+        draw,
     };
+    let redeem = |id, proof, limit| redemption(id, proof, limit, true);
+    let rate = Rate { key: "look-up 12::".into(), limit: 2, window_s: 1 };
     let ask = |rate| ToAgent::Invoice {
         id: 7,
         backend: "default".into(),
@@ -44,7 +47,10 @@ fn to_agent() -> Vec<(&'static str, ToAgent)> {
         ("ask-invoice", ask(None)),
         ("ask-invoice-limited", ask(Some(Rate { key: "/a 12::".into(), limit: 5, window_s: 60 }))),
         ("redeem-preimage", redeem(8, Proof::Preimage(Secret32::new([0xaa; 32])), Some(3))),
-        ("redeem-look-up", redeem(9, Proof::LookUp, None)),
+        ("redeem-look-up", redeem(9, Proof::LookUp(None), None)),
+        ("redeem-look-up-limited", redeem(9, Proof::LookUp(Some(rate)), Some(3))),
+        ("redeem-known", redeem(9, Proof::Known, None)),
+        ("redeem-head", redemption(8, Proof::Preimage(Secret32::new([0xaa; 32])), Some(3), false)),
         (
             "ask-ecash",
             ToAgent::Ecash {
@@ -141,6 +147,37 @@ fn frames_from_the_agent_are_these_bytes() {
         frame.encode(&mut bytes);
         assert_eq!(bytes, expected, "{name}");
         assert_eq!(FromAgent::decode(&expected), Ok(Some((frame, expected.len()))), "{name}");
+    }
+}
+
+/// What an l402d of the version before is sent: the same, and where it can't say so, what asks for no less.
+#[test]
+fn the_version_before_is_spoken() {
+    for (name, frame) in to_agent() {
+        let mut bytes = Vec::new();
+        frame.encode_in(OLDEST, &mut bytes);
+        let before = match name {
+            "redeem-known" => golden("redeem-look-up"),
+            "redeem-head" => golden("redeem-preimage"),
+            "redeem-look-up-limited" => {
+                let mut bytes = Vec::new();
+                let ToAgent::Redeem { id, request, backend, payment_hash, limit, .. } = frame else {
+                    panic!()
+                };
+                let proof = Proof::LookUp(None);
+                ToAgent::Redeem { id, request, backend, payment_hash, proof, limit, draw: true }
+                    .encode(&mut bytes);
+                bytes
+            }
+            name => golden(name),
+        };
+        assert_eq!(bytes, before, "{name}");
+    }
+    for version in [OLDEST, PROTOCOL] {
+        let mut bytes = Vec::new();
+        let hello = ToAgent::Hello { protocol: version, pid: 1 };
+        hello.encode(&mut bytes);
+        assert_eq!(ToAgent::decode(&bytes), Ok(Some((hello, bytes.len()))));
     }
 }
 

@@ -19,9 +19,14 @@ fn secret() -> impl Strategy<Value = Secret32> {
 }
 
 fn to_agent() -> impl Strategy<Value = ToAgent> {
-    let proof = prop_oneof![Just(Proof::LookUp), secret().prop_map(Proof::Preimage)];
     let rate = (text(MAX_TEXT), any::<u32>(), any::<u32>());
-    let rate = rate.prop_map(|(key, limit, window_s)| Rate { key, limit, window_s });
+    let rate = rate.prop_map(|(key, limit, window_s)| Rate { key, limit, window_s }).boxed();
+    let proof = prop_oneof![
+        proptest::option::of(rate.clone()).prop_map(Proof::LookUp),
+        Just(Proof::Known),
+        secret().prop_map(Proof::Preimage)
+    ];
+    let redeem = (any::<u64>(), any::<[u8; 16]>(), text(MAX_NAME), any::<[u8; 32]>(), proof);
     prop_oneof![
         any::<u32>().prop_map(|pid| ToAgent::Hello { protocol: PROTOCOL, pid }),
         (
@@ -35,10 +40,11 @@ fn to_agent() -> impl Strategy<Value = ToAgent> {
             .prop_map(|(id, backend, amount_msat, description, path, rate)| {
                 ToAgent::Invoice { id, backend, amount_msat, description, path, rate }
             }),
-        (any::<u64>(), any::<[u8; 16]>(), text(MAX_NAME), any::<[u8; 32]>(), proof, any::<Option<u32>>())
-            .prop_map(|(id, request, backend, payment_hash, proof, limit)| {
-                ToAgent::Redeem { id, request, backend, payment_hash, proof, limit }
-            }),
+        (redeem, any::<Option<u32>>(), any::<bool>()).prop_map(
+            |((id, request, backend, payment_hash, proof), limit, draw)| {
+                ToAgent::Redeem { id, request, backend, payment_hash, proof, limit, draw }
+            }
+        ),
         (any::<u64>(), text(MAX_NAME), any::<u64>(), text(MAX_PATH), text(MAX_TERMS), text(MAX_ECASH))
             .prop_map(|(id, backend, amount_msat, path, terms, token)| {
                 let token = SecretText::new(token);
@@ -258,6 +264,28 @@ fn an_offer_that_is_too_long_is_left_out() {
     assert_eq!(FromAgent::decode(&bytes), Ok(Some((without, bytes.len()))));
 }
 
+/// The same holds for a request of ecash.
+#[test]
+fn a_request_that_is_too_long_is_left_out() {
+    for (length, kept) in [(MAX_REQUEST, MAX_REQUEST), (MAX_REQUEST + 1, 0), (70_000, 0)] {
+        let invoice = FromAgent::Invoice {
+            id: 1,
+            payment_hash: [1; 32],
+            bolt11: "l".to_owned(),
+            nonce: [2; 28],
+            expires_at: 3,
+            amount_msat: 4,
+            ecash: "c".repeat(length),
+            offer: String::new(),
+        };
+        let bytes = bytes_of(|out| invoice.encode(out));
+        let Ok(Some((FromAgent::Invoice { ecash, .. }, _))) = FromAgent::decode(&bytes) else {
+            panic!("no invoice")
+        };
+        assert_eq!(ecash.len(), kept);
+    }
+}
+
 /// There is one way to say that there is no offer.
 #[test]
 fn an_empty_offer_is_refused() {
@@ -311,7 +339,7 @@ fn another_version_is_named() {
         assert_eq!(FromAgent::decode(&welcome), Err(FrameError::Version { theirs: 265 }));
     }
     let text = FrameError::Version { theirs: 1 }.to_string();
-    assert!(text.contains("protocol 1") && text.contains(&format!("this one {PROTOCOL}")), "{text}");
+    assert!(text.contains("protocol 1") && text.contains(&format!("to {PROTOCOL}:")), "{text}");
 }
 
 #[test]
@@ -324,6 +352,7 @@ fn debug_shows_no_secret() {
         payment_hash: [0; 32],
         proof: Proof::Preimage(secret.clone()),
         limit: None,
+        draw: true,
     };
     let welcome = FromAgent::Welcome { protocol: PROTOCOL, instance: [0; 16], keys: vec![secret.clone()] };
     for shown in [format!("{secret:?}"), format!("{redeem:#?}"), format!("{welcome:?}")] {

@@ -1,7 +1,8 @@
 //! `l402 get`: ask, pay where it must and may, ask again.
 //!
 //! The order: tokens that are kept (a payment that a crash left open is settled first), then a request without one, then
-//! tokens that the challenge names (a realm), then one payment. There is never a second payment in one run.
+//! tokens that the challenge names (a realm), then one payment. There is never a second payment in one run, and none at all
+//! after a 401: then buying another token would not help.
 
 mod ecash;
 
@@ -10,7 +11,7 @@ use std::io::Read;
 use std::time::Duration;
 
 use l402::PaymentHash;
-use l402::challenge::{self, ChallengeError};
+use l402::challenge::{self, ChallengeError, ParsedChallenge};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Method, Response, Url};
 
@@ -96,6 +97,7 @@ impl<'a, 'c> Get<'a, 'c> {
         let mut here = url;
         let mut tried = HashSet::new();
         let mut asked: Option<Result<Offer, Failure>> = None;
+        let mut refused: Option<Failure> = None;
         let offer = loop {
             let place = self.place(&here);
             let named = asked.as_ref().and_then(|offer| offer.as_ref().ok()).map(|offer| offer.scope.clone());
@@ -107,19 +109,23 @@ impl<'a, 'c> Get<'a, 'c> {
                         self.report.token_reused = claim.is_none();
                         return self.served(&entry, response).await;
                     }
-                    Tried::Refused(response) => {
+                    Tried::Refused(response) if response.status() == 402 => {
                         self.note(format!(
                             "the server no longer takes the token kept for {}: dropped{}",
                             here.path(),
                             refusal(response.headers())
                         ));
                         self.tokens.drop_entry(&entry.payment_hash)?;
-                        if response.status() == 402 {
-                            here = response.url().clone();
-                            asked = Some(self.asked(&response));
-                        }
+                        here = response.url().clone();
+                        asked = Some(self.asked(&response));
+                    }
+                    Tried::Refused(response) => {
+                        self.report.status = Some(response.status().as_u16());
+                        refused = Some(self.refused(&entry, &here, response.headers()));
                     }
                 }
+            } else if let Some(refused) = refused {
+                return Err(refused);
             } else if let Some(offer) = asked {
                 break offer;
             } else {
@@ -135,6 +141,19 @@ impl<'a, 'c> Get<'a, 'c> {
             Some(file) => self.buy_with_ecash(file, &here).await,
             None => self.buy(&offer?, &here).await,
         }
+    }
+
+    /// A token was answered 401: whatever spoiled it would spoil the next one.
+    fn refused(&self, entry: &Entry, here: &Url, headers: &HeaderMap) -> Failure {
+        let text = format!(
+            "the server refuses the token kept for {} (401){}: another one would fare no better, so none is bought; the token \
+             is kept (payment hash {}), remove it from {} to buy anew",
+            here.path(),
+            refusal(headers),
+            entry.payment_hash,
+            self.tokens.path().display()
+        );
+        Failure::new(Kind::Refused, text)
     }
 
     /// What a 402 asks for.
@@ -445,7 +464,9 @@ fn same_invoice(response: &Response, entry: &Entry) -> bool {
 /// The server's reason for refusing a token, if it gives one.
 fn refusal(headers: &HeaderMap) -> String {
     match offer::header(headers).map(|text| challenge::parse(&text)) {
-        Some(Err(ChallengeError::Refused(why))) => format!(" ({why})"),
+        Some(Err(ChallengeError::Refused(why)) | Ok(ParsedChallenge { error: Some(why), .. })) => {
+            format!(" ({why})")
+        }
         _ => String::new(),
     }
 }

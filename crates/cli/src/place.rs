@@ -111,7 +111,7 @@ mod tests {
     #[test]
     fn the_caveats_name_the_scope() {
         let here = place("http://shop.test/a", "GET");
-        let gold = Scope::of_caveats(&here, ["server=shop.test", "realm=gold"].into_iter());
+        let gold = Scope::of_caveats(&here, ["origin=shop.test", "realm=gold"].into_iter());
         assert_eq!(gold, Scope::named(&here, "realm=gold"));
         assert!(gold.same(&Scope::named(&place("http://shop.test/b", "GET"), "realm=gold")));
         assert!(!gold.same(&Scope::named(&place("http://evil.test/a", "GET"), "realm=gold")));

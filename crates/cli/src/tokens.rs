@@ -143,6 +143,11 @@ impl Tokens {
         Ok(store)
     }
 
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// What may serve a request: tokens for this place, or for the scope that a challenge named; newest first.
     /// What another run is buying at this moment is left out.
     pub fn candidates(&self, place: &Place, named: Option<&Scope>) -> Result<Vec<Entry>, Failure> {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use l402::caveat::Key;
 use l402::{CaveatError, Caveats, Credential, CredentialError, Identifier, KeyRing, Macaroon, Uses};
 
 use crate::policy::Sale;
@@ -14,9 +15,9 @@ pub(crate) enum Verdict {
     Grant(Grant, Box<Verified>),
     /// It is good; l402d has to say whether it is paid for or used up.
     Redeem(Box<Redeemable>),
-    /// It was good once, or for less: the client may buy another.
+    /// It is genuine and does not serve this request: buying another one helps.
     Stale(Stale),
-    /// It is none of ours, or not for this.
+    /// It is not genuine, or was spoiled: buying another one would not help.
     Refused(Refusal),
 }
 
@@ -30,6 +31,13 @@ pub(crate) struct Verified {
 }
 
 impl Verified {
+    /// The bytes of memory that it takes beyond its own fields.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        let Caveats { origin, path, method, realm, route, .. } = &self.caveats;
+        let texts = [origin, path, method, realm, route];
+        texts.into_iter().flatten().map(|text| text.len() + ALLOCATION).sum()
+    }
+
     /// The grant for this sale at Unix second `now`, if it covers it.
     pub(crate) fn admits(&self, sale: &Sale<'_>, now: u64) -> Option<Grant> {
         fits(&self.caveats, sale, now).is_ok().then(|| self.grant(sale))
@@ -46,6 +54,9 @@ impl Verified {
     }
 }
 
+/// The bytes that the allocator adds to each piece of memory.
+pub(crate) const ALLOCATION: usize = 16;
+
 /// A good credential on its way through l402d.
 #[derive(Debug)]
 pub(crate) struct Redeemable {
@@ -55,10 +66,12 @@ pub(crate) struct Redeemable {
     pub(crate) limit: Option<u32>,
 }
 
-/// Why a token that was good isn't any more.
+/// Why a genuine token does not serve this request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stale {
     UnknownKey,
+    NotOurs,
+    Elsewhere(Key),
     Expired,
     UsedUp,
     Underpaid,
@@ -68,6 +81,10 @@ pub(crate) enum Stale {
 impl fmt::Display for Stale {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Stale::Elsewhere(key) => {
+                return write!(f, "the token is for another {}; this buys one for this request", key.name());
+            }
+            Stale::NotOurs => "the token is not of the kind that is sold here; this buys a new one",
             Stale::UnknownKey => {
                 "the token was signed with a key that is not in use here; this buys a new one"
             }
@@ -118,15 +135,18 @@ pub(crate) fn judge(credential: Credential, sale: &Sale<'_>, keys: &KeyRing, now
     }
     let caveats = match Caveats::read(&macaroon) {
         Ok(caveats) => caveats,
+        Err(CaveatError::NotOurs) => return Verdict::Stale(Stale::NotOurs),
         Err(error) => return Verdict::Refused(Refusal::Caveat(error)),
     };
-    if let Err(verdict) = fits(&caveats, sale, now) {
-        return verdict;
+    if let Err(stale) = fits(&caveats, sale, now) {
+        return Verdict::Stale(stale);
     }
     let proof = match preimage {
-        Some(preimage) if preimage.matches(&identifier.payment_hash) => Proof::Preimage(preimage),
-        Some(_) => return Verdict::Refused(Refusal::WrongPreimage),
-        None if sale.auto_detect => Proof::LookUp,
+        Some(Ok(preimage)) if preimage.matches(&identifier.payment_hash) => Proof::Preimage(preimage),
+        // Some wallets return zeros, a UUID or nothing in place of a preimage: their payments are looked up.
+        _ if sale.auto_detect => Proof::LookUp(sale.look_up_rate()),
+        Some(Ok(_)) => return Verdict::Refused(Refusal::WrongPreimage),
+        Some(Err(error)) => return Verdict::Refused(Refusal::Unreadable(error)),
         None => return Verdict::Refused(Refusal::NeedsPreimage),
     };
     // What the token says was bought counts, not what the location sells by now.
@@ -135,25 +155,32 @@ pub(crate) fn judge(credential: Credential, sale: &Sale<'_>, keys: &KeyRing, now
             let verified = Verified { identifier, caveats };
             Verdict::Grant(verified.grant(sale), Box::new(verified))
         }
-        (Uses::Unlimited, proof @ Proof::LookUp) => {
-            Verdict::Redeem(Box::new(Redeemable { macaroon, identifier, proof, limit: None }))
-        }
-        (Uses::Limited(limit), proof) => {
-            Verdict::Redeem(Box::new(Redeemable { macaroon, identifier, proof, limit: Some(limit) }))
+        (uses, proof) => {
+            let limit = match uses {
+                Uses::Unlimited => None,
+                Uses::Limited(limit) => Some(limit),
+            };
+            Verdict::Redeem(Box::new(Redeemable { macaroon, identifier, proof, limit }))
         }
     }
 }
 
 /// Is the token for this request, at Unix second `now`, and for one that costs so much?
-fn fits(caveats: &Caveats, sale: &Sale<'_>, now: u64) -> Result<(), Verdict> {
-    caveats
-        .covers(sale.server, sale.scope(), sale.path, sale.method)
-        .map_err(|error| Verdict::Refused(Refusal::Caveat(error)))?;
+fn fits(caveats: &Caveats, sale: &Sale<'_>, now: u64) -> Result<(), Stale> {
+    caveats.covers(&sale.place, sale.scope()).map_err(|error| match error {
+        CaveatError::Unmet(key) => Stale::Elsewhere(key),
+        // Reading the caveats refuses those.
+        CaveatError::ThirdParty
+        | CaveatError::Unknown
+        | CaveatError::NotOurs
+        | CaveatError::BadValue(_)
+        | CaveatError::Contradiction(_) => Stale::NotOurs,
+    })?;
     if caveats.is_expired(now) {
-        return Err(Verdict::Stale(Stale::Expired));
+        return Err(Stale::Expired);
     }
     if !caveats.affords(sale.price) {
-        return Err(Verdict::Stale(Stale::Underpaid));
+        return Err(Stale::Underpaid);
     }
     Ok(())
 }

@@ -2,16 +2,22 @@
 
 use std::collections::VecDeque;
 
-use l402::credential::{self, Found};
+use l402::credential::{self, Found, MAX_TOKENS};
 use l402::macaroon::MAX_BYTES;
-use l402::{Credential, Identifier, KeyRing, Macaroon, Msat, TokenId, Uses};
+use l402::{Credential, CredentialError, Identifier, KeyRing, Macaroon, Msat, TokenId, Uses};
 
 use crate::ecash::{self, LOCATION, Payment};
 use crate::judge::{Redeemable, Refusal, Stale, Verdict, Verified, judge};
 use crate::memory::Memory;
 use crate::policy::{OwnedSale, Policy, Request, Sale};
 use crate::response::{Asked, End, Response, respond};
-use crate::step::{Answer, ChallengeRate, Ecash, Failure, Grant, Question, Step};
+use crate::step::{Answer, Ecash, Failure, Grant, Proof, Question, Step};
+
+/// The most bytes of credential headers that are read, ecash aside: eight tokens of any usual size.
+pub const MAX_CREDENTIALS: usize = 16 * 1024;
+
+/// The most caveats that all tokens of a request have. Each costs a hash to verify, also in a token that is not genuine.
+const MAX_CAVEATS: usize = 128;
 
 /// One request on its way to a grant or an answer. Owns all it needs while suspended; one that has come to its end at
 /// once holds nothing.
@@ -43,6 +49,9 @@ struct Course {
     candidates: VecDeque<Credential>,
     /// Comes after all credentials: who has a good token keeps the ecash.
     ecash: Option<Result<Ecash, &'static str>>,
+    /// A request has the wallet asked about one payment at most.
+    has_looked_up: bool,
+    caveats: usize,
     seen: Seen,
 }
 
@@ -110,6 +119,9 @@ impl Gate {
         {
             return (Gate(None), Step::Grant(grant));
         }
+        if request.credential_bytes() > MAX_CREDENTIALS {
+            return (Gate(None), refused(Refusal::Unreadable(CredentialError::TooLong)));
+        }
         let mut course = Course::default();
         let from_authorization = course.take_in(request.authorization.map(credential::parse));
         let from_metadata = course.take_in(request.metadata_macaroon.map(credential::parse_metadata));
@@ -147,17 +159,24 @@ impl Gate {
 }
 
 impl Course {
-    /// Adds what a header holds; says how many tokens that is, those that can't be read included.
+    /// Adds the tokens that a header holds. Returns how many these are, those that can't be read included.
     fn take_in(&mut self, found: Option<Found>) -> usize {
         let Some(Found::Tokens(tokens)) = found else { return 0 };
         let count = tokens.len();
         for token in tokens {
-            match token {
+            match token.and_then(|credential| self.within_bounds(credential)) {
                 Ok(credential) => self.candidates.push_back(credential),
                 Err(error) => self.seen.refuse(Refusal::Unreadable(error)),
             }
         }
         count
+    }
+
+    /// Counts a token in, unless the request has too many.
+    fn within_bounds(&mut self, credential: Credential) -> Result<Credential, CredentialError> {
+        self.caveats += credential.macaroon.caveats.len();
+        let fits = self.candidates.len() < MAX_TOKENS && self.caveats <= MAX_CAVEATS;
+        if fits { Ok(credential) } else { Err(CredentialError::TooMany) }
     }
 
     /// Tries the credentials that are left, then decides by what was seen.
@@ -169,7 +188,14 @@ impl Course {
                 Verdict::Refused(refusal) => self.seen.refuse(refusal),
                 // l402d has just failed: asking again would only double the wait.
                 Verdict::Redeem(_) if self.seen.failure.is_some() => {}
-                Verdict::Redeem(token) => return Next::Ask(Waiting::Redeem(token)),
+                Verdict::Redeem(mut token) => {
+                    if let Proof::LookUp(_) = token.proof
+                        && std::mem::replace(&mut self.has_looked_up, true)
+                    {
+                        token.proof = Proof::Known;
+                    }
+                    return Next::Ask(Waiting::Redeem(token));
+                }
             }
         }
         if self.seen.failure.is_none() {
@@ -346,7 +372,7 @@ fn question(waiting: &Waiting, sale: &Sale<'_>) -> Question {
         Waiting::Ecash(token) => Question::Ecash {
             backend: sale.backend.to_owned(),
             amount_msat: sale.price.0,
-            path: sale.path.to_vec(),
+            path: sale.place.path.to_vec(),
             terms: sale.bought(),
             token: token.clone(),
         },
@@ -356,19 +382,20 @@ fn question(waiting: &Waiting, sale: &Sale<'_>) -> Question {
             token_id: token.identifier.token_id,
             proof: token.proof.clone(),
             limit: token.limit,
+            draw: sale.draws,
         },
         Waiting::Invoice | Waiting::Nothing => Question::Invoice {
             backend: sale.backend.to_owned(),
             amount_msat: sale.price.0,
             description: sale.description.to_owned(),
-            path: sale.path.to_vec(),
-            rate: sale.rate.map(|rate| ChallengeRate {
-                key: rate.key.to_owned(),
-                limit: rate.limit,
-                window_s: rate.window_s,
-            }),
+            path: sale.place.path.to_vec(),
+            rate: sale.challenge_rate(),
         },
     }
+}
+
+fn refused(refusal: Refusal) -> Step {
+    Step::Respond(respond(End::Refused(refusal)))
 }
 
 fn failed(failure: Failure) -> Step {

@@ -10,13 +10,14 @@ use std::hash::{BuildHasher, RandomState};
 use l402::{KeyRing, KeyRingId};
 use zeroize::Zeroizing;
 
-use crate::judge::Verified;
+use crate::judge::{ALLOCATION, Verified};
 
 /// Places for one hash, the most recently used first: the last one makes room.
 const WAYS: usize = 8;
 
-/// Longer headers are not remembered, in bytes. Those that l402d's challenges lead to have some 600.
-const MAX_HEADER: usize = 1024;
+/// The most memory that one credential may take, in bytes, with all that belongs to it. A header of some 550 bytes, which
+/// names a path of some 100, is remembered; a longer one is verified each time.
+const MAX_BYTES: usize = 1024;
 
 /// This many of a header's last bytes are hashed: there stands the preimage, or a signature.
 const HASHED: usize = 96;
@@ -40,8 +41,16 @@ struct Known {
     verified: Verified,
 }
 
+impl Known {
+    /// The bytes of memory that it takes.
+    fn bytes(&self) -> usize {
+        let own = size_of::<Option<Entry>>() + size_of::<Known>() + ALLOCATION;
+        own + self.header.len() + ALLOCATION + self.verified.heap_bytes()
+    }
+}
+
 impl Memory {
-    /// A memory for so many credentials, of at most some 2 KiB each; it takes room when the first is noted. `hasher`
+    /// A memory for so many credentials, of at most 1 KiB each; it takes room when the first is noted. `hasher`
     /// brings the randomness that keeps anyone from choosing which credentials push each other out.
     pub fn new(credentials: usize, hasher: RandomState) -> Memory {
         Memory { places: Vec::new(), sets: credentials.div_ceil(WAYS).max(1), hasher, ring: None }
@@ -49,7 +58,7 @@ impl Memory {
 
     /// What was verified of this header, byte for byte, with the same keys.
     pub(crate) fn recall(&mut self, header: &[u8], keys: &KeyRing) -> Option<&Verified> {
-        if self.ring != Some(keys.id()) || header.len() > MAX_HEADER {
+        if self.ring != Some(keys.id()) || header.len() > MAX_BYTES {
             return None;
         }
         let hash = self.hash(header);
@@ -63,7 +72,11 @@ impl Memory {
 
     /// Notes what was verified of a header. What was noted with other keys is forgotten.
     pub(crate) fn note(&mut self, header: &[u8], keys: &KeyRing, verified: Verified) {
-        if header.len() > MAX_HEADER {
+        if header.len() > MAX_BYTES {
+            return;
+        }
+        let known = Box::new(Known { header: Zeroizing::new(header.into()), verified });
+        if known.bytes() > MAX_BYTES {
             return;
         }
         if self.ring != Some(keys.id()) {
@@ -72,7 +85,6 @@ impl Memory {
             self.ring = Some(keys.id());
         }
         let hash = self.hash(header);
-        let known = Box::new(Known { header: Zeroizing::new(header.into()), verified });
         let set = self.set(hash);
         set.rotate_right(1);
         set[0] = Some(Entry { hash, known });

@@ -22,10 +22,21 @@ pub struct Response {
     pub body: String,
     /// Of the body.
     pub content_type: &'static str,
+    /// The body's `detail`, for those who can't read the body.
+    pub detail: Cow<'static, str>,
     /// For `$l402_status`.
     pub outcome: Outcome,
-    /// One line for the error log, where there is something to tell the operator; no secret is in it.
-    pub log: Option<String>,
+    /// The line for the error log, if there is one; no secret is in it.
+    pub log: Option<Complaint>,
+}
+
+/// One line for the error log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Complaint {
+    /// A client sent something that is no good. Anyone can cause it, as often as they like.
+    Client(String),
+    /// The wallet, l402d or the configuration failed: the operator has to look.
+    Failure(String),
 }
 
 /// How a request ended, as `$l402_status` says it.
@@ -91,33 +102,28 @@ pub(crate) struct Asked<'a> {
 pub(crate) fn respond(end: End<'_>) -> Response {
     match end {
         End::Challenged { asked, amount, instead_of, ecash } => {
-            let detail = match instead_of {
-                Some(stale) => Cow::Owned(stale.to_string()),
-                None => Cow::Borrowed("pay the invoice, then send Authorization: L402 MACAROON:PREIMAGE"),
-            };
-            let response = payment_required(&asked, Some(amount), &detail, Outcome::Challenged);
+            let reason = instead_of.map(|stale| stale.to_string());
+            let response = payment_required(&asked, Some(amount), reason, Outcome::Challenged);
             match ecash {
                 Some(request) => response.header("X-Cashu", request),
                 None => response,
             }
         }
         End::Unpaid(asked) => {
-            payment_required(&asked, None, "this token's invoice has not been paid yet", Outcome::Unpaid)
+            let reason = "this token's invoice has not been paid yet".to_owned();
+            payment_required(&asked, None, Some(reason), Outcome::Unpaid)
         }
         End::Refused(refusal) => {
             let detail = refusal.to_string();
-            Response {
-                log: Some(format!("credential refused: {detail}")),
-                ..answer(401, "credential_refused", &detail, "", Outcome::Refused)
-                    .header("WWW-Authenticate", error_header(&detail))
-            }
+            let header = error_header(&detail);
+            let log = Some(Complaint::Client(format!("credential refused: {detail}")));
+            let refused = answer(401, "credential_refused", detail, "", Outcome::Refused);
+            Response { log, ..refused.header("WWW-Authenticate", header) }
         }
         End::EcashRefused(reason) => {
             let detail = printable(reason);
-            Response {
-                log: Some(format!("ecash refused: {detail}")),
-                ..answer(400, "ecash_refused", &detail, "", Outcome::Refused)
-            }
+            let log = Some(Complaint::Client(format!("ecash refused: {detail}")));
+            Response { log, ..answer(400, "ecash_refused", detail, "", Outcome::Refused) }
         }
         End::Failed(failure) => failed(failure),
         End::EcashFailed(failure) => ecash_failed(failure),
@@ -150,17 +156,26 @@ fn ecash_failed(failure: Failure) -> Response {
         };
         response = response.header("Retry-After", retry_after_s.to_string());
     }
-    response.log = Some(format!("answered {status}: {detail}"));
+    response.log = Some(Complaint::Failure(format!("answered {status}: {detail}")));
     response
 }
 
-fn payment_required(asked: &Asked<'_>, amount: Option<Msat>, detail: &str, outcome: Outcome) -> Response {
+/// `reason` is why the token that was presented does not serve.
+fn payment_required(
+    asked: &Asked<'_>,
+    amount: Option<Msat>,
+    reason: Option<String>,
+    outcome: Outcome,
+) -> Response {
     let Asked { macaroon_b64, invoice, offer, expires_at } = *asked;
-    let challenge = Challenge { macaroon_b64, invoice, offer };
+    let header = Challenge { macaroon_b64, invoice, offer, error: reason.as_deref() }.header_value();
+    let detail = match reason {
+        Some(reason) => Cow::Owned(reason),
+        None => Cow::Borrowed("pay the invoice, then send Authorization: L402 MACAROON:PREIMAGE"),
+    };
     let amount = amount.map(|msat| format!(r#""amount_msat":{},"#, msat.0)).unwrap_or_default();
     let facts = format!(r#"{amount}"expires_at":{expires_at},"#);
-    answer(402, "payment_required", detail, &facts, outcome)
-        .header("WWW-Authenticate", challenge.header_value())
+    answer(402, "payment_required", detail, &facts, outcome).header("WWW-Authenticate", header)
 }
 
 fn failed(failure: Failure) -> Response {
@@ -180,7 +195,7 @@ fn failed(failure: Failure) -> Response {
         Failure::Limited { .. } => (
             429,
             "too_many_challenges",
-            "too many unpaid requests; pay, or come back later",
+            "too many unpaid requests; pay, or come back later with what you have",
             Outcome::Limited,
         ),
         Failure::Internal => {
@@ -198,13 +213,20 @@ fn failed(failure: Failure) -> Response {
     }
     // A client that is limited is no news: the access log has it.
     if !matches!(failure, Failure::Limited { .. }) {
-        response.log = Some(format!("answered {status}: {detail}"));
+        response.log = Some(Complaint::Failure(format!("answered {status}: {detail}")));
     }
     response
 }
 
 /// `facts` are JSON members, each with a comma behind it. All texts are ours and need no escaping.
-pub(crate) fn answer(status: u16, error: &str, detail: &str, facts: &str, outcome: Outcome) -> Response {
+pub(crate) fn answer(
+    status: u16,
+    error: &str,
+    detail: impl Into<Cow<'static, str>>,
+    facts: &str,
+    outcome: Outcome,
+) -> Response {
+    let detail = detail.into();
     let mut headers = Vec::with_capacity(HEADERS);
     headers.push(("Cache-Control", Cow::Borrowed("no-store")));
     Response {
@@ -212,6 +234,7 @@ pub(crate) fn answer(status: u16, error: &str, detail: &str, facts: &str, outcom
         headers,
         body: format!("{{\"error\":\"{error}\",{facts}\"detail\":\"{detail}\"}}\n"),
         content_type: "application/json",
+        detail,
         outcome,
         log: None,
     }

@@ -86,9 +86,9 @@ pub enum Question {
         /// The client's path, under which a price or a payee may be listed.
         path: Vec<u8>,
         /// Beyond this there is none: [`Failure::Limited`].
-        rate: Option<ChallengeRate>,
+        rate: Option<ClientRate>,
     },
-    /// Has it been paid, and is something left of it? If so, draw one use.
+    /// Has it been paid, and is something left of it?
     Redeem {
         /// Who was paid.
         backend: String,
@@ -100,6 +100,8 @@ pub enum Question {
         proof: Proof,
         /// How many uses the payment bought; `None` is any number, nothing is drawn.
         limit: Option<u32>,
+        /// Is one use drawn? If not, one must be left.
+        draw: bool,
     },
     /// Is this ecash a payment?
     Ecash {
@@ -116,10 +118,10 @@ pub enum Question {
     },
 }
 
-/// So many challenges in a window.
+/// The rate, for one client, of something that costs the wallet a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ChallengeRate {
-    /// Whose challenges are counted together.
+pub struct ClientRate {
+    /// The name of what is counted together.
     pub key: String,
     /// How many.
     pub limit: u32,
@@ -132,8 +134,10 @@ pub struct ChallengeRate {
 pub enum Proof {
     /// The client showed its preimage, and it has been checked.
     Preimage(Preimage),
-    /// The backend is to be asked.
-    LookUp,
+    /// The backend is to be asked, unless l402d knows. Beyond this rate it is not: [`Failure::Limited`].
+    LookUp(ClientRate),
+    /// l402d knows it, or [`Answer::CannotLookUp`]: the request had the backend asked about another payment.
+    Known,
 }
 
 /// What l402d says, or what became of asking it.
@@ -171,7 +175,7 @@ pub enum Answer {
     EcashRefused(String),
     /// To [`Question::Ecash`]: no ecash is taken here.
     NoEcash,
-    /// To [`Question::Redeem`]: settled, and one use drawn if uses are counted.
+    /// To [`Question::Redeem`]: settled, and one use drawn or left if uses are counted.
     Granted {
         /// What is left.
         remaining: Option<u32>,
@@ -212,7 +216,7 @@ pub enum Failure {
         /// Seconds until it's worth trying again.
         retry_after_s: u32,
     },
-    /// The client asks for more challenges than it may have.
+    /// The client asks for more challenges or look-ups than it may have.
     Limited {
         /// Seconds until it may have the next.
         retry_after_s: u32,

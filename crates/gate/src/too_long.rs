@@ -1,7 +1,7 @@
 //! A credential in a header line that nginx had no room for: nginx answers such a request by itself, before it asks any module, and
 //! would not say what is to be done.
 
-use crate::response::{Outcome, Response, answer};
+use crate::response::{Complaint, Outcome, Response, answer};
 
 /// What sets nginx's room for a header line: 32 KiB hold all ecash but the most unusual, and any token of ours.
 const RAISE: &str = "large_client_header_buffers 4 32k; in http or server of the nginx configuration";
@@ -19,10 +19,10 @@ pub fn too_long(line: &[u8], may_take_ecash: bool) -> Option<Response> {
     let detail = format!(
         "the {header} is longer than one header line may be here: {instead} the operator to set {RAISE}"
     );
-    let log = Some(format!(
-        "the header line of a client's {header} is too long for nginx; to take it, set {RAISE}"
-    ));
-    Some(Response { log, ..answer(400, "header_too_long", &detail, "", Outcome::Refused) })
+    let log =
+        format!("the header line of a client's {header} is too long for nginx; to take it, set {RAISE}");
+    let refused = answer(400, "header_too_long", detail, "", Outcome::Refused);
+    Some(Response { log: Some(Complaint::Client(log)), ..refused })
 }
 
 enum Credential {

@@ -4,40 +4,45 @@
 //!
 //! | caveat | |
 //! |---|---|
-//! | `server=` | the virtual server; left out of a token of a shared realm |
+//! | `origin=` | the shop that sold it; left out of a token of a shared realm |
 //! | `path=`, `method=` — or `realm=` | what was sold |
+//! | `route=` | only beside `path=`, where the server's configuration led the request to another place |
 //! | `valid_until=` | Unix seconds, the last second in which it is good; left out where it never expires |
 //! | `uses=` | a count, or `unlimited`; **always there** |
-//! | `amount_msat=` | only where the price is computed from the request: the most a request may cost |
+//! | `amount_msat=` | only where a dearer request needs a dearer token: the most a request may cost |
 //!
-//! What follows was appended by a holder and can only narrow. This matters because anyone can append: were a
-//! missing `uses=` to mean one use, the holder of such a token could append `uses=unlimited`, and nobody could tell
-//! it from a minted one. So `uses=` is never left out, and the order says which caveats are ours: a `server=` or
-//! `realm=` behind it can't turn a token of one kind into another. Every caveat that may be left out means "no
-//! bound" when it is.
+//! What follows was appended by a holder and can only narrow. This matters because anyone can append. Were a missing
+//! `uses=` to mean one use, the holder of such a token could append `uses=unlimited`, and nobody could tell it from a
+//! minted one. So `uses=` is never left out, and the order says which caveats are ours: an `origin=`, `realm=` or `route=`
+//! behind it can't turn a token of one kind into another. Every caveat that may be left out means "no bound" when it
+//! is, but `route=`: without it a token opens its path only where no configuration led the request elsewhere, and that
+//! is why it stands before `uses=`.
 //!
 //! A holder may append the same caveat again, a smaller `valid_until=`, `uses=` or `amount_msat=`, to a realm's
-//! token also `server=`, `path=` and `method=`, and to any `preimage=` (Aperture's clients do). Anything else
-//! refuses the token: unknown keys, wider or other values, third-party caveats.
+//! token also `origin=`, `path=`, `method=` and `route=`, and to any `preimage=` (Aperture's clients do), which is read with
+//! the credential. Anything else refuses the token: unknown keys, wider or other values, third-party caveats.
 
 use std::fmt;
 
 use crate::macaroon::{Caveat, Macaroon};
-use crate::payment::{Msat, Preimage, PreimageError};
-pub use crate::terms::{MAX_PATH, Scope, Terms, Uses, encode_value};
-use crate::terms::{is_path, is_value};
+use crate::payment::Msat;
+pub use crate::terms::{MAX_PATH, Names, Origin, Place, Scope, Terms, Uses, encode_value};
+use crate::terms::{is_bounded, is_value};
+use crate::work;
 
 /// The keys of the vocabulary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Key {
-    /// `server=`
-    Server,
+    /// `origin=`
+    Origin,
     /// `path=`
     Path,
     /// `method=`
     Method,
     /// `realm=`
     Realm,
+    /// `route=`
+    Route,
     /// `valid_until=`
     ValidUntil,
     /// `uses=`
@@ -49,11 +54,12 @@ pub enum Key {
 }
 
 impl Key {
-    const ALL: [Key; 8] = [
-        Key::Server,
+    const ALL: [Key; 9] = [
+        Key::Origin,
         Key::Path,
         Key::Method,
         Key::Realm,
+        Key::Route,
         Key::ValidUntil,
         Key::Uses,
         Key::AmountMsat,
@@ -63,10 +69,11 @@ impl Key {
     /// As it is written, without `=`.
     pub fn name(self) -> &'static str {
         match self {
-            Key::Server => "server",
+            Key::Origin => "origin",
             Key::Path => "path",
             Key::Method => "method",
             Key::Realm => "realm",
+            Key::Route => "route",
             Key::ValidUntil => "valid_until",
             Key::Uses => "uses",
             Key::AmountMsat => "amount_msat",
@@ -78,11 +85,11 @@ impl Key {
 /// What a token was sold as, by its minted caveats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SoldAs {
-    /// `server path method`
+    /// `origin path method`, and perhaps `route`
     Request,
-    /// `server realm`
+    /// `origin realm`
     Realm,
-    /// `realm`: of all virtual servers
+    /// `realm`: of every origin that shares it
     SharedRealm,
 }
 
@@ -91,14 +98,16 @@ pub enum SoldAs {
 pub struct Caveats {
     /// What was minted.
     pub sold_as: SoldAs,
-    /// `server=`
-    pub server: Option<String>,
+    /// `origin=`
+    pub origin: Option<Box<str>>,
     /// `path=`
-    pub path: Option<String>,
+    pub path: Option<Box<str>>,
     /// `method=`
-    pub method: Option<String>,
+    pub method: Option<Box<str>>,
     /// `realm=`
-    pub realm: Option<String>,
+    pub realm: Option<Box<str>>,
+    /// `route=`
+    pub route: Option<Box<str>>,
     /// The smallest `valid_until=`: the last Unix second in which the token is good.
     pub valid_until: Option<u64>,
     /// The minted `valid_until=`.
@@ -107,8 +116,6 @@ pub struct Caveats {
     pub uses: Uses,
     /// The smallest `amount_msat=`, in msat.
     pub amount: Option<Msat>,
-    /// `preimage=`
-    pub preimage: Option<Preimage>,
 }
 
 impl Caveats {
@@ -117,6 +124,10 @@ impl Caveats {
     /// # Errors
     /// The client's fault, unless the key is shared with other software that mints its own kind of macaroon.
     pub fn read(macaroon: &Macaroon) -> Result<Caveats, CaveatError> {
+        let is_former = |caveat: &Caveat| matches!(caveat, Caveat::FirstParty(id) if id.starts_with(FORMER));
+        if macaroon.caveats.first().is_some_and(is_former) {
+            return Err(CaveatError::NotOurs);
+        }
         let mut list = Vec::with_capacity(macaroon.caveats.len());
         for caveat in &macaroon.caveats {
             match caveat {
@@ -141,13 +152,11 @@ impl Caveats {
             }
             _ => None,
         };
-        let server = take(Key::Server).map(str::to_owned);
-        let realm = take(Key::Realm).map(str::to_owned);
-        let (path, method) = match realm {
-            Some(_) => (None, None),
-            None => (take(Key::Path).map(str::to_owned), take(Key::Method).map(str::to_owned)),
-        };
-        let sold_as = match (&server, &realm, &path, &method) {
+        let origin = take(Key::Origin).map(Box::from);
+        let realm = take(Key::Realm).map(Box::from);
+        let mut of_request = |key| if realm.is_none() { take(key).map(Box::from) } else { None };
+        let (path, method, route) = (of_request(Key::Path), of_request(Key::Method), of_request(Key::Route));
+        let sold_as = match (&origin, &realm, &path, &method) {
             (Some(_), None, Some(_), Some(_)) => SoldAs::Request,
             (Some(_), Some(_), None, None) => SoldAs::Realm,
             (None, Some(_), None, None) => SoldAs::SharedRealm,
@@ -157,15 +166,15 @@ impl Caveats {
         let uses = take(Key::Uses).ok_or(CaveatError::NotOurs).and_then(uses)?;
         let caveats = Caveats {
             sold_as,
-            server,
+            origin,
             path,
             method,
             realm,
+            route,
             valid_until,
             issued_valid_until: valid_until,
             uses,
             amount: None,
-            preimage: None,
         };
         Ok((caveats, rest))
     }
@@ -174,11 +183,14 @@ impl Caveats {
     fn narrow(&mut self, key: Key, value: &str) -> Result<(), CaveatError> {
         let contradiction = Err(CaveatError::Contradiction(key));
         match key {
-            Key::Server => same(&mut self.server, key, value),
+            Key::Origin => same(&mut self.origin, key, value),
             Key::Path => same(&mut self.path, key, value),
             Key::Method => same(&mut self.method, key, value),
+            // Without a route a token of a path says that there is none.
+            Key::Route if self.sold_as == SoldAs::Request && self.route.is_none() => contradiction,
+            Key::Route => same(&mut self.route, key, value),
             Key::Realm => match &self.realm {
-                Some(realm) if realm == value => Ok(()),
+                Some(realm) if **realm == *value => Ok(()),
                 _ => contradiction,
             },
             Key::ValidUntil => {
@@ -205,51 +217,46 @@ impl Caveats {
                 self.amount = Some(amount);
                 Ok(())
             }
-            Key::Preimage => {
-                let preimage = Preimage::from_hex(value).map_err(CaveatError::Preimage)?;
-                if self.preimage.as_ref().is_some_and(|before| *before != preimage) {
-                    return contradiction;
-                }
-                self.preimage = Some(preimage);
-                Ok(())
-            }
+            // `Credential` reads it: what a wallet returned in its place is no fault of the token.
+            Key::Preimage => Ok(()),
         }
     }
 
-    /// Does the token cover a request to `server` for what is sold as `scope` there? `path` and `method` are
-    /// those of the request (a HEAD as GET), also where a realm is sold: a holder may have narrowed to them.
+    /// Does the token cover a request to `place` for what is sold as `scope` there? The path and the method of the request
+    /// count also where a realm is sold: a holder may have narrowed to them.
     ///
     /// # Errors
-    /// The client's fault: the first caveat that the request doesn't meet.
-    pub fn covers(
-        &self,
-        server: &str,
-        scope: Scope<'_>,
-        path: &[u8],
-        method: &str,
-    ) -> Result<(), CaveatError> {
+    /// The first caveat that the request doesn't meet.
+    pub fn covers(&self, place: &Place<'_>, scope: Scope<'_>) -> Result<(), CaveatError> {
         let unmet = |key| Err(CaveatError::Unmet(key));
-        if self.server.as_ref().is_some_and(|is| !is_value(is, server.as_bytes())) {
-            return unmet(Key::Server);
+        if self.origin.as_ref().is_some_and(|value| !place.origin.is_named(value)) {
+            return unmet(Key::Origin);
         }
         match (self.sold_as, scope) {
-            (SoldAs::Request, Scope::Request { .. }) => {}
+            (SoldAs::Request, Scope::Request) if self.route.is_some() != place.route.is_some() => {
+                return unmet(Key::Route);
+            }
+            (SoldAs::Request, Scope::Request) => {}
             (SoldAs::Realm | SoldAs::SharedRealm, Scope::Realm { name, shared }) => {
-                if !self.realm.as_ref().is_some_and(|is| is_value(is, name.as_bytes())) {
+                if !self.realm.as_ref().is_some_and(|value| is_value(value, name.as_bytes())) {
                     return unmet(Key::Realm);
                 }
                 if self.sold_as == SoldAs::SharedRealm && !shared {
-                    return unmet(Key::Server);
+                    return unmet(Key::Origin);
                 }
             }
             (SoldAs::Request, Scope::Realm { .. })
-            | (SoldAs::Realm | SoldAs::SharedRealm, Scope::Request { .. }) => return unmet(Key::Realm),
+            | (SoldAs::Realm | SoldAs::SharedRealm, Scope::Request) => return unmet(Key::Realm),
         }
-        if self.path.as_ref().is_some_and(|is| !is_path(is, path)) {
+        if self.path.as_ref().is_some_and(|value| !is_bounded(value, place.path)) {
             return unmet(Key::Path);
         }
-        if self.method.as_ref().is_some_and(|is| !is_value(is, method.as_bytes())) {
+        if self.method.as_ref().is_some_and(|value| !is_value(value, place.method.as_bytes())) {
             return unmet(Key::Method);
+        }
+        let is_route = |value: &str| place.route.is_some_and(|route| is_bounded(value, route));
+        if self.route.as_ref().is_some_and(|value| !is_route(value)) {
+            return unmet(Key::Route);
         }
         Ok(())
     }
@@ -265,23 +272,27 @@ impl Caveats {
     }
 }
 
+/// The first caveat of tokens of before the first release: they are read no more, and buying another one helps.
+const FORMER: &[u8] = b"server=";
+
 /// A caveat as it is written.
 type Pair<'a> = (Key, &'a str);
 
 /// Splits `key=value`.
 fn split(id: &[u8]) -> Result<Pair<'_>, CaveatError> {
+    work::spend(id.len());
     let text = std::str::from_utf8(id).map_err(|_| CaveatError::Unknown)?;
     let (name, value) = text.split_once('=').ok_or(CaveatError::Unknown)?;
     let key = Key::ALL.into_iter().find(|key| key.name() == name).ok_or(CaveatError::Unknown)?;
     Ok((key, value))
 }
 
-fn same(slot: &mut Option<String>, key: Key, value: &str) -> Result<(), CaveatError> {
+fn same(slot: &mut Option<Box<str>>, key: Key, value: &str) -> Result<(), CaveatError> {
     match slot {
-        Some(before) if before != value => Err(CaveatError::Contradiction(key)),
+        Some(before) if **before != *value => Err(CaveatError::Contradiction(key)),
         Some(_) => Ok(()),
         None => {
-            *slot = Some(value.to_owned());
+            *slot = Some(value.into());
             Ok(())
         }
     }
@@ -311,7 +322,7 @@ pub enum CaveatError {
     ThirdParty,
     /// A key that isn't in the vocabulary, or no `key=value` at all.
     Unknown,
-    /// The minted caveats are not in the order we write.
+    /// The minted caveats are not those that we write, or not in our order.
     NotOurs,
     /// A value that can't be read.
     BadValue(Key),
@@ -319,8 +330,6 @@ pub enum CaveatError {
     Contradiction(Key),
     /// The request is not what the token was sold or narrowed to.
     Unmet(Key),
-    /// The `preimage=` caveat holds no preimage.
-    Preimage(PreimageError),
 }
 
 impl fmt::Display for CaveatError {
@@ -334,7 +343,6 @@ impl fmt::Display for CaveatError {
                 write!(f, "the token's {} caveats contradict each other", key.name())
             }
             CaveatError::Unmet(key) => write!(f, "the token is for another {}", key.name()),
-            CaveatError::Preimage(error) => error.fmt(f),
         }
     }
 }

@@ -13,16 +13,20 @@ pub struct Challenge<'a> {
     pub invoice: &'a str,
     /// The BOLT 12 offer that the invoice is of. For the client's information: only the invoice pays for this token.
     pub offer: Option<&'a str>,
+    /// Why the token that the client presented does not serve its request.
+    pub error: Option<&'a str>,
 }
 
 impl Challenge<'_> {
     /// The header's value in the one form that every known client parses: macaroon first, comma and space between,
-    /// all quoted. The current specification's `token` and `version` come after them, then the offer; older clients skip these.
+    /// all quoted. The current specification's `token` and `version` come after them, then the offer and the error; older
+    /// clients skip these.
     pub fn header_value(&self) -> String {
         let macaroon = text::quoted(self.macaroon_b64);
         let invoice = text::quoted(self.invoice);
-        let offer =
-            self.offer.map(|offer| [r#"", offer=""#, &text::quoted(offer)].concat()).unwrap_or_default();
+        let further = |name: &str, value: Option<&str>| {
+            value.map(|value| ["\", ", name, "=\"", &text::quoted(value)].concat()).unwrap_or_default()
+        };
         [
             r#"L402 macaroon=""#,
             &macaroon,
@@ -30,7 +34,8 @@ impl Challenge<'_> {
             &invoice,
             r#"", version="0", token=""#,
             &macaroon,
-            &offer,
+            &further("offer", self.offer),
+            &further("error", self.error),
             "\"",
         ]
         .concat()
@@ -51,6 +56,8 @@ pub struct ParsedChallenge {
     pub invoice: String,
     /// `offer`, where it is given: the BOLT 12 offer that the invoice is of.
     pub offer: Option<String>,
+    /// `error`, where it is given: why the token that was presented does not serve.
+    pub error: Option<String>,
     /// `version`, where it is given.
     pub version: Option<String>,
     /// Every parameter in its order, these included.
@@ -69,13 +76,15 @@ pub fn parse(value: &str) -> Result<ParsedChallenge, ChallengeError> {
     let get = |name: &str| {
         params.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.clone())
     };
-    if let Some(error) = get("error") {
-        return Err(ChallengeError::Refused(error));
+    let (invoice, error) = (get("invoice"), get("error"));
+    if let (None, Some(error)) = (&invoice, &error) {
+        return Err(ChallengeError::Refused(error.clone()));
     }
     Ok(ParsedChallenge {
         token: get("token").or_else(|| get("macaroon")).ok_or(ChallengeError::NoToken)?,
-        invoice: get("invoice").ok_or(ChallengeError::NoInvoice)?,
+        invoice: invoice.ok_or(ChallengeError::NoInvoice)?,
         offer: get("offer"),
+        error,
         version: get("version"),
         params: params.clone(),
     })

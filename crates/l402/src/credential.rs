@@ -1,14 +1,18 @@
 //! Credentials: what a client sends once it has paid (protocol-specification, "Specification").
 //!
-//! One parser reads every form seen in the wild. Its input is cut into items at commas and, within them, at white
-//! space; each item is a scheme's name, a parameter (`token="…"`, `macaroon="…"`, `preimage="…"`) or a bare
-//! `mac:preimage` or `mac`. All forms of one token lead to the same payment hash, which is what a claim is keyed by.
+//! One parser reads every form seen in the wild, in time linear in the header. `list.rs` cuts the header into the texts
+//! of its tokens. All forms of one token lead to the same payment hash, which is what a claim is keyed by.
+
+#[cfg(test)]
+mod cost;
+mod list;
 
 use std::fmt;
 
 use crate::identifier::{Identifier, IdentifierError};
 use crate::macaroon::{Caveat, Macaroon, MacaroonError};
 use crate::payment::{PaymentHash, Preimage, PreimageError};
+use list::{Draft, drafts};
 
 /// The most tokens read from one header.
 pub const MAX_TOKENS: usize = 8;
@@ -20,8 +24,9 @@ pub struct Credential {
     pub macaroon: Macaroon,
     /// Its identifier, decoded.
     pub identifier: Identifier,
-    /// From `mac:preimage`, a parameter, or a `preimage=` caveat.
-    pub preimage: Option<Preimage>,
+    /// From `mac:preimage`, a parameter, or a `preimage=` caveat. An error is what a wallet returned in place of a preimage,
+    /// or a second preimage: the token itself can be read.
+    pub preimage: Option<Result<Preimage, CredentialError>>,
 }
 
 impl Credential {
@@ -33,35 +38,29 @@ impl Credential {
     /// Reads a macaroon's text and, if there is one, its preimage.
     ///
     /// # Errors
-    /// The client's fault: not a macaroon, not one of L402, not a preimage, or two preimages.
+    /// The client's fault: not a macaroon, or not one of L402.
     pub fn read(macaroon: &str, preimage: Option<&str>) -> Result<Credential, CredentialError> {
-        if macaroon.is_empty() {
+        Credential::of(&Draft { macaroon, preimage, contradicted: false })
+    }
+
+    fn of(draft: &Draft<'_>) -> Result<Credential, CredentialError> {
+        if draft.macaroon.is_empty() {
             return Err(CredentialError::NoMacaroon);
         }
-        let macaroon = Macaroon::from_text(macaroon).map_err(CredentialError::Macaroon)?;
+        let macaroon = Macaroon::from_text(draft.macaroon).map_err(CredentialError::Macaroon)?;
         let identifier = Identifier::decode(&macaroon.identifier).map_err(CredentialError::Identifier)?;
-        let in_caveats = macaroon.caveats.iter().filter_map(|caveat| match caveat {
-            Caveat::FirstParty(id) => id.strip_prefix(b"preimage=".as_slice()),
-            Caveat::ThirdParty { .. } => None,
-        });
-        let given = preimage.map(str::as_bytes).into_iter().chain(in_caveats);
-        let mut preimage = None;
-        for text in given {
-            let text = std::str::from_utf8(text).map_err(|_| PreimageError::NotHex);
-            let read = text.and_then(Preimage::from_hex).map_err(CredentialError::Preimage)?;
-            if preimage.as_ref().is_some_and(|before| *before != read) {
-                return Err(CredentialError::TwoPreimages);
-            }
-            preimage = Some(read);
-        }
+        let preimage = match draft.contradicted {
+            true => Some(Err(CredentialError::TwoPreimages)),
+            false => only_preimage(draft.preimage, &macaroon),
+        };
         Ok(Credential { macaroon, identifier, preimage })
     }
 
-    /// The one form we send: `L402 MAC:PREIMAGE`, or `L402 MAC` without a preimage. A secret.
+    /// The one form we send: `L402 MAC:PREIMAGE`, or `L402 MAC` without a readable preimage. A secret.
     pub fn expose_header_value(&self) -> String {
         match &self.preimage {
-            Some(preimage) => format!("L402 {}:{}", self.macaroon.to_base64(), preimage.expose_hex()),
-            None => format!("L402 {}", self.macaroon.to_base64()),
+            Some(Ok(preimage)) => format!("L402 {}:{}", self.macaroon.to_base64(), preimage.expose_hex()),
+            Some(Err(_)) | None => format!("L402 {}", self.macaroon.to_base64()),
         }
     }
 }
@@ -78,8 +77,17 @@ pub enum Found {
 /// Reads the value of an `Authorization` header.
 pub fn parse(header: &[u8]) -> Found {
     let header = header.trim_ascii();
-    let scheme = header.split(|byte| byte.is_ascii_whitespace() || *byte == b',').next().unwrap_or_default();
+    let scheme = scheme(header);
     if is_scheme(scheme) { Found::Tokens(read_list(&header[scheme.len()..])) } else { Found::NotL402 }
+}
+
+/// Does the value of an `Authorization` header name our scheme? Reads only its first word.
+pub fn names_l402(header: &[u8]) -> bool {
+    is_scheme(scheme(header.trim_ascii_start()))
+}
+
+fn scheme(header: &[u8]) -> &[u8] {
+    header.split(|byte| byte.is_ascii_whitespace() || *byte == b',').next().unwrap_or_default()
 }
 
 /// Reads the value of gRPC metadata, `Macaroon:` or `Grpc-Metadata-Macaroon:`. It names no scheme and other
@@ -106,10 +114,29 @@ fn read_list(list: &[u8]) -> Vec<Result<Credential, CredentialError>> {
     if drafts.is_empty() {
         return vec![Err(CredentialError::NoMacaroon)];
     }
-    let mut tokens: Vec<_> =
-        drafts.iter().map(|draft| Credential::read(draft.macaroon, draft.preimage)).collect();
+    let mut tokens: Vec<_> = drafts.iter().map(Credential::of).collect();
     share_preimages(&mut tokens);
     tokens
+}
+
+/// The preimage that came beside a macaroon or in its caveats.
+fn only_preimage(beside: Option<&str>, macaroon: &Macaroon) -> Option<Result<Preimage, CredentialError>> {
+    let in_caveats = macaroon.caveats.iter().filter_map(|caveat| match caveat {
+        Caveat::FirstParty(id) => id.strip_prefix(b"preimage=".as_slice()),
+        Caveat::ThirdParty { .. } => None,
+    });
+    let mut all = beside.map(str::as_bytes).into_iter().chain(in_caveats).map(|text| {
+        let text = std::str::from_utf8(text).map_err(|_| PreimageError::NotHex);
+        text.and_then(Preimage::from_hex).map_err(CredentialError::Preimage)
+    });
+    let first = match all.next()? {
+        Ok(first) => first,
+        Err(error) => return Some(Err(error)),
+    };
+    Some(all.try_fold(
+        first,
+        |first, next| if next? == first { Ok(first) } else { Err(CredentialError::TwoPreimages) },
+    ))
 }
 
 /// `mac,mac:preimage` — the specification's list of macaroons before one preimage: a token without a preimage
@@ -120,146 +147,11 @@ fn share_preimages(tokens: &mut [Result<Credential, CredentialError>]) {
         if let Some(Ok(Credential { identifier, preimage: preimage @ None, .. })) = head.last_mut() {
             *preimage = later
                 .iter()
-                .filter_map(|token| token.as_ref().ok()?.preimage.as_ref())
+                .filter_map(|token| token.as_ref().ok()?.preimage.as_ref()?.as_ref().ok())
                 .find(|candidate| candidate.matches(&identifier.payment_hash))
-                .cloned();
+                .map(|found| Ok(found.clone()));
         }
     }
-}
-
-/// One token's texts, before they are read.
-#[derive(Default)]
-struct Draft<'a> {
-    macaroon: &'a str,
-    preimage: Option<&'a str>,
-}
-
-/// Cuts a list into drafts.
-fn drafts(list: &str) -> Result<Vec<Draft<'_>>, CredentialError> {
-    let is_quote = |byte| byte == b'"';
-    if any(list, is_quote) && list.bytes().filter(|byte| is_quote(*byte)).count() % 2 == 1 {
-        return Err(CredentialError::Syntax);
-    }
-    let mut drafts: Vec<Draft<'_>> = Vec::new();
-    let mut early_preimage = None;
-    for part in (Pieces { rest: list, is_separator: |byte| byte == b',' }) {
-        // After "MAC:" the next word of the same part is its preimage.
-        let mut preimage_next = false;
-        for item in (Pieces { rest: part, is_separator: is_space }) {
-            if is_scheme(item.as_bytes()) {
-                continue;
-            }
-            let (macaroon, preimage) = match parameter(item)? {
-                Item::Ignored => continue,
-                Item::Preimage(text) => (None, Some(text)),
-                Item::Macaroon(text) | Item::Bare(text) => match text.split_once(':') {
-                    Some((mac, pre)) => (Some(mac), Some(pre)),
-                    None if preimage_next => (None, Some(text)),
-                    None => (Some(text), None),
-                },
-            };
-            preimage_next = preimage == Some("");
-            if let Some(macaroon) = macaroon.filter(|text| !text.is_empty()) {
-                // Clients repeat `macaroon="M", token="M"` as the challenge had it.
-                if drafts.last().is_none_or(|last| last.macaroon != macaroon) {
-                    drafts.push(Draft { macaroon, preimage: early_preimage.take() });
-                }
-            }
-            if let Some(preimage) = preimage.filter(|text| !text.is_empty()) {
-                match drafts.last_mut() {
-                    None => early_preimage = Some(preimage),
-                    Some(Draft { preimage: slot @ None, .. }) => *slot = Some(preimage),
-                    Some(Draft { preimage: Some(same), .. }) if same.eq_ignore_ascii_case(preimage) => {}
-                    Some(_) => return Err(CredentialError::TwoPreimages),
-                }
-            }
-            if drafts.len() > MAX_TOKENS {
-                return Err(CredentialError::TooMany);
-            }
-        }
-    }
-    if early_preimage.is_some() { Err(CredentialError::NoMacaroon) } else { Ok(drafts) }
-}
-
-enum Item<'a> {
-    Macaroon(&'a str),
-    Preimage(&'a str),
-    Bare(&'a str),
-    Ignored,
-}
-
-/// Reads one item. A name is only taken for a parameter's if it is one we know or its value is quoted: base64
-/// padding looks like `name=` too.
-fn parameter(item: &str) -> Result<Item<'_>, CredentialError> {
-    let Some((name, value)) = item.split_once('=') else { return unquote(item).map(Item::Bare) };
-    let quoted = value.starts_with('"');
-    let is = |known: &str| name.eq_ignore_ascii_case(known);
-    if is("token") || is("macaroon") {
-        unquote(value).map(Item::Macaroon)
-    } else if is("preimage") {
-        unquote(value).map(Item::Preimage)
-    } else if quoted || is("version") {
-        // RFC 9110 §11.2: parameters that aren't known are ignored.
-        Ok(Item::Ignored)
-    } else {
-        unquote(item).map(Item::Bare)
-    }
-}
-
-/// Takes the quotes off; nothing that belongs into a credential needs escaping inside them.
-fn unquote(text: &str) -> Result<&str, CredentialError> {
-    let bare = match text.strip_prefix('"') {
-        Some(rest) => rest.strip_suffix('"').ok_or(CredentialError::Syntax)?,
-        None => text,
-    };
-    if any(bare, |byte| (byte == b'"') | (byte == b'\\')) {
-        Err(CredentialError::Syntax)
-    } else {
-        Ok(bare.trim_ascii())
-    }
-}
-
-/// The non-empty pieces between separators, which are ASCII and count outside quotes only.
-struct Pieces<'a, F> {
-    rest: &'a str,
-    is_separator: F,
-}
-
-impl<'a, F: Fn(u8) -> bool> Iterator for Pieces<'a, F> {
-    type Item = &'a str;
-
-    fn next(&mut self) -> Option<&'a str> {
-        while !self.rest.is_empty() {
-            let mut in_quotes = false;
-            // A token is long and mostly in one piece.
-            let end = any(self.rest, &self.is_separator).then(|| {
-                self.rest.bytes().position(|byte| {
-                    in_quotes ^= byte == b'"';
-                    !in_quotes && (self.is_separator)(byte)
-                })
-            });
-            let (piece, rest) = match end.flatten() {
-                Some(end) => (&self.rest[..end], &self.rest[end + 1..]),
-                None => (self.rest, ""),
-            };
-            self.rest = rest;
-            let piece = piece.trim_ascii();
-            if !piece.is_empty() {
-                return Some(piece);
-            }
-        }
-        None
-    }
-}
-
-/// ASCII white space, told without a branch.
-fn is_space(byte: u8) -> bool {
-    (byte == b' ') | (byte == b'\t') | (byte == b'\n') | (byte == b'\r') | (byte == b'\x0c')
-}
-
-/// Is any byte one of those? Looks at all of them, many at once: `is` must not branch.
-fn any(text: &str, is: impl Fn(u8) -> bool) -> bool {
-    text.bytes().fold(0, |seen, byte| seen | u8::from(is(byte))) != 0
 }
 
 /// Why a credential can't be read. Always the client's fault; the texts are fit for a header and a log: no secret,
@@ -270,8 +162,10 @@ pub enum CredentialError {
     NoMacaroon,
     /// Not text, or quotes that don't pair up.
     Syntax,
-    /// More than [`MAX_TOKENS`].
+    /// More than [`MAX_TOKENS`], or more around them than so many tokens need.
     TooMany,
+    /// More bytes than are read.
+    TooLong,
     /// One macaroon with two different preimages.
     TwoPreimages,
     /// The macaroon can't be read.
@@ -289,7 +183,10 @@ impl fmt::Display for CredentialError {
             CredentialError::Syntax => {
                 f.write_str("the credential can't be read: expected L402 MACAROON:PREIMAGE")
             }
-            CredentialError::TooMany => write!(f, "the credential has more than {MAX_TOKENS} tokens"),
+            CredentialError::TooMany => {
+                write!(f, "the credential has more than {MAX_TOKENS} tokens, or too much in them")
+            }
+            CredentialError::TooLong => f.write_str("the credential is too long to be read"),
             CredentialError::TwoPreimages => f.write_str("the credential has two different preimages"),
             CredentialError::Macaroon(error) => error.fmt(f),
             CredentialError::Identifier(error) => error.fmt(f),
@@ -307,6 +204,7 @@ impl std::error::Error for CredentialError {
             CredentialError::NoMacaroon
             | CredentialError::Syntax
             | CredentialError::TooMany
+            | CredentialError::TooLong
             | CredentialError::TwoPreimages => None,
         }
     }

@@ -20,8 +20,12 @@ pub mod payment;
 mod terms;
 mod text;
 mod v2;
+#[cfg(not(fuzzing))]
+mod work;
+#[cfg(fuzzing)]
+pub mod work;
 
-pub use caveat::{CaveatError, Caveats, Scope, Terms, Uses};
+pub use caveat::{CaveatError, Caveats, Names, Origin, Place, Scope, Terms, Uses};
 pub use credential::{Credential, CredentialError, Found};
 pub use identifier::{Identifier, KeyId, TokenId};
 pub use keys::{KeyRing, KeyRingId, RootKey};

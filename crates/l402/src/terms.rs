@@ -1,13 +1,14 @@
 //! The terms a token is minted on, and how they are written as caveats (the vocabulary is in `caveat.rs`).
 
 use std::fmt;
+use std::sync::Arc;
 
 use crate::crypto::sha256;
 use crate::payment::Msat;
 use crate::text;
 
-/// The longest encoded path that is written into a token; of a longer one its SHA-256 is, so that a token never
-/// outgrows what we read or what proxies pass on.
+/// The longest encoded path, route or name that is written into a token. Of a longer one the SHA-256 is written, so that a
+/// token never outgrows what we read or what proxies pass on.
 pub const MAX_PATH: usize = 512;
 
 /// How often a token admits.
@@ -38,21 +39,72 @@ impl fmt::Display for Uses {
     }
 }
 
+/// Names of one shop.
+pub type Names = Arc<[Box<[u8]>]>;
+
+/// The shop that a request was sent to: what a token's `origin=` names.
+#[derive(Clone, Copy, Debug)]
+pub struct Origin<'a> {
+    /// The name that new tokens bear.
+    pub name: &'a [u8],
+    /// All names of the same shop, if it has several. A token that bears one of them is as good.
+    pub names: Option<&'a Names>,
+    /// The port, where it is not that of http or https.
+    pub port: Option<u16>,
+}
+
+impl Origin<'_> {
+    /// The value of `origin=`: the name, and `:` with the port where there is one.
+    fn push(&self, out: &mut String) {
+        push_bounded(out, self.name);
+        if let Some(port) = self.port {
+            out.push_str(&format!(":{port}"));
+        }
+    }
+
+    /// Is `value` one that names this shop?
+    pub(crate) fn is_named(&self, value: &str) -> bool {
+        let name = match self.port {
+            None => Some(value),
+            Some(port) => {
+                value.rsplit_once(':').filter(|(_, text)| is_number(text, port)).map(|(name, _)| name)
+            }
+        };
+        name.is_some_and(|value| {
+            is_bounded(value, self.name)
+                || self.names.is_some_and(|names| names.iter().any(|name| is_bounded(value, name)))
+        })
+    }
+}
+
+/// Is `text` this number as we write it?
+fn is_number(text: &str, number: u16) -> bool {
+    !text.starts_with(['0', '+']) && text.parse() == Ok(number)
+}
+
+/// The place that a request was sent to, as the client sent it.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a> {
+    /// The seller.
+    pub origin: Origin<'a>,
+    /// The normalised path of the client's request, raw bytes.
+    pub path: &'a [u8],
+    /// `GET`, `POST` …; a HEAD is sold as GET.
+    pub method: &'a str,
+    /// The place to which the server's configuration led the request before it was sold, if its path names another one.
+    pub route: Option<&'a [u8]>,
+}
+
 /// What is sold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope<'a> {
-    /// One path by one method.
-    Request {
-        /// The normalised path of the client's request, raw bytes.
-        path: &'a [u8],
-        /// `GET`, `POST` …; a HEAD is sold as GET.
-        method: &'a str,
-    },
+    /// One path by one method, and one route where there is one.
+    Request,
     /// Every location of that realm.
     Realm {
         /// The realm's name.
         name: &'a str,
-        /// Does it span virtual servers?
+        /// Does it span origins?
         shared: bool,
     },
 }
@@ -60,35 +112,36 @@ pub enum Scope<'a> {
 /// The terms a token is minted on.
 #[derive(Clone, Copy, Debug)]
 pub struct Terms<'a> {
-    /// The virtual server's name.
-    pub server: &'a str,
+    /// The place where it is sold.
+    pub place: Place<'a>,
     /// What is sold.
     pub scope: Scope<'a>,
     /// The last Unix second in which the token is good; `None` is for ever.
     pub valid_until: Option<u64>,
     /// How often it admits.
     pub uses: Uses,
-    /// The most that a request may cost; `None` where the price isn't computed from the request.
+    /// The most that a request may cost; `None` where a dearer request needs no dearer token.
     pub amount: Option<Msat>,
 }
 
 impl Terms<'_> {
     /// The caveats of a token on these terms, in their order.
     pub fn caveats(&self) -> Vec<String> {
-        let value = |name, value| caveat(name, value, push_value);
-        let server = || value("server=", self.server.as_bytes());
-        let mut caveats = Vec::with_capacity(6);
+        let Place { origin, path, method, route } = self.place;
+        let origin = || caveat("origin=", |out| origin.push(out));
+        let mut caveats = Vec::with_capacity(7);
         match self.scope {
-            Scope::Request { path, method } => {
-                caveats.push(server());
-                caveats.push(caveat("path=", path, push_path));
-                caveats.push(value("method=", method.as_bytes()));
+            Scope::Request => {
+                caveats.push(origin());
+                caveats.push(caveat("path=", |out| push_bounded(out, path)));
+                caveats.push(caveat("method=", |out| push_value(out, method.as_bytes())));
+                caveats.extend(route.map(|route| caveat("route=", |out| push_bounded(out, route))));
             }
             Scope::Realm { name, shared } => {
                 if !shared {
-                    caveats.push(server());
+                    caveats.push(origin());
                 }
-                caveats.push(value("realm=", name.as_bytes()));
+                caveats.push(caveat("realm=", |out| push_value(out, name.as_bytes())));
             }
         }
         caveats.extend(self.valid_until.map(|at| format!("valid_until={at}")));
@@ -98,10 +151,10 @@ impl Terms<'_> {
     }
 }
 
-fn caveat(name: &str, bytes: &[u8], push: fn(&mut String, &[u8])) -> String {
-    let mut caveat = String::with_capacity(name.len() + bytes.len());
+fn caveat(name: &str, push_value: impl FnOnce(&mut String)) -> String {
+    let mut caveat = String::with_capacity(64);
     caveat.push_str(name);
-    push(&mut caveat, bytes);
+    push_value(&mut caveat);
     caveat
 }
 
@@ -126,14 +179,14 @@ pub(crate) fn is_value(value: &str, bytes: &[u8]) -> bool {
     value.as_bytes() == bytes && is_plain(bytes) || encoded(bytes).eq(value.bytes())
 }
 
-/// A path as a value: encoded, or `sha256:…` if that is longer than [`MAX_PATH`]. (Paths begin with `/`.)
-fn push_path(out: &mut String, path: &[u8]) {
-    if fits(path) { push_value(out, path) } else { out.push_str(&digest(path)) }
+/// Writes a path, a route or a name: encoded, or `sha256:…` if that is longer than [`MAX_PATH`]. No path, route or name begins so.
+fn push_bounded(out: &mut String, bytes: &[u8]) {
+    if fits(bytes) { push_value(out, bytes) } else { out.push_str(&digest(bytes)) }
 }
 
-/// Is `value` what is written for this path?
-pub(crate) fn is_path(value: &str, path: &[u8]) -> bool {
-    if fits(path) { is_value(value, path) } else { value == digest(path) }
+/// Is `value` what [`push_bounded`] writes for these bytes?
+pub(crate) fn is_bounded(value: &str, bytes: &[u8]) -> bool {
+    if fits(bytes) { is_value(value, bytes) } else { value == digest(bytes) }
 }
 
 fn fits(path: &[u8]) -> bool {

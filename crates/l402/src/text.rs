@@ -4,6 +4,8 @@ use std::borrow::Cow;
 
 use data_encoding::{BASE64, BASE64_NOPAD, HEXLOWER, HEXLOWER_PERMISSIVE};
 
+use crate::work;
+
 /// Lower-case hex.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     HEXLOWER.encode(bytes)
@@ -11,11 +13,13 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 
 /// Hex of either case; `None` if it isn't hex or has an odd number of digits.
 pub(crate) fn unhex(text: &[u8]) -> Option<Vec<u8>> {
+    work::spend(text.len());
     HEXLOWER_PERMISSIVE.decode(text).ok()
 }
 
 /// Exactly 32 bytes of hex, either case.
 pub(crate) fn unhex32(text: &[u8]) -> Option<[u8; 32]> {
+    work::spend(text.len());
     let mut bytes = [0; 32];
     let whole = text.len() == 2 * bytes.len();
     (whole && HEXLOWER_PERMISSIVE.decode_mut(text, &mut bytes).is_ok()).then_some(bytes)
@@ -28,6 +32,7 @@ pub(crate) fn base64(bytes: &[u8]) -> String {
 
 /// Base64 in the standard or the URL-safe alphabet, padded or not.
 pub(crate) fn unbase64(text: &[u8]) -> Option<Vec<u8>> {
+    work::spend(2 * text.len());
     let end = text.len() - text.iter().rev().take(2).take_while(|byte| **byte == b'=').count();
     let text = &text[..end];
     BASE64_NOPAD.decode(text).ok().or_else(|| {

@@ -7,6 +7,7 @@
 //! Reading is strict: fields in order, each once, shortest varints, nothing behind the signature.
 
 use crate::macaroon::{Caveat, MAX_BYTES, MAX_CAVEATS, Macaroon, MacaroonError};
+use crate::work;
 
 const VERSION: u8 = 2;
 const EOS: u8 = 0;
@@ -57,6 +58,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Macaroon, MacaroonError> {
     if bytes.len() > MAX_BYTES {
         return Err(MacaroonError::TooLong);
     }
+    work::spend(bytes.len());
     let mut input = Reader(bytes);
     if input.byte()? != VERSION {
         return Err(MacaroonError::Version);

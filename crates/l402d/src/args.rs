@@ -1,15 +1,20 @@
 //! The command line.
 
 use std::path::PathBuf;
+use std::sync::LazyLock;
 
 use clap::{Parser, Subcommand};
+
+/// This release, and what it speaks with the module.
+static VERSION: LazyLock<String> =
+    LazyLock::new(|| format!("{} (protocol {})", env!("CARGO_PKG_VERSION"), agent_api::PROTOCOL));
 
 /// The agent beside nginx: makes invoices, hears of their payment, and keeps count of what was used.
 ///
 /// The nginx module starts it by itself. To run it under a user of its own, start it here and write
 /// `l402_agent unix:/path;` in nginx's configuration.
 #[derive(Clone, Debug, Default, Parser)]
-#[command(version, after_help = AFTER, args_conflicts_with_subcommands = true)]
+#[command(version = VERSION.as_str(), after_help = AFTER, args_conflicts_with_subcommands = true)]
 pub struct Args {
     /// The configuration file (docs/reference/l402d-toml.md); without it, the environment says all.
     #[arg(long, value_name = "FILE")]

@@ -25,7 +25,9 @@ use tokio::{
 };
 use zeroize::Zeroizing;
 
-use crate::engine::{Draw, Engine, Wanted};
+use l402::PaymentHash;
+
+use crate::engine::{Draw, Engine, Redemption, Wanted};
 use answer::Question;
 use granted::Granted;
 
@@ -56,12 +58,14 @@ pub async fn serve(
     let (mut reading, mut writing) = stream.into_split();
     let mut buffer = Zeroizing::new(Vec::with_capacity(READ_BYTES));
     let mut keys = identity.keys.clone();
-    let pid = match open(&mut reading, &mut writing, &mut buffer, &identity, &mut keys).await {
-        Ok(Some(pid)) => pid,
+    let Opened { protocol, pid } = match open(&mut reading, &mut writing, &mut buffer, &identity, &mut keys)
+        .await
+    {
+        Ok(Some(opened)) => opened,
         Ok(None) => return,
         Err(error) => return tracing::warn!(%error, "a connection that did not open as a front end's does"),
     };
-    tracing::debug!(pid, "a front end is connected");
+    tracing::debug!(pid, protocol, "a front end is connected");
     let (answers, unwritten) = mpsc::channel(MAX_UNWRITTEN);
     let writer = tokio::spawn(write(writing, unwritten));
     let mut connection = Connection {
@@ -70,6 +74,7 @@ pub async fn serve(
         tasks: JoinSet::new(),
         in_flight: HashMap::new(),
         granted: Granted::default(),
+        protocol,
         instance: identity.instance,
         keys,
     };
@@ -86,6 +91,12 @@ pub async fn serve(
     let _ = timeout(DRAIN, writer).await;
 }
 
+/// A front end, in its own words.
+struct Opened {
+    protocol: u16,
+    pid: u32,
+}
+
 /// Reads `Hello` and answers `Welcome`. `None`: it left before it said anything.
 async fn open(
     reading: &mut OwnedReadHalf,
@@ -93,12 +104,14 @@ async fn open(
     buffer: &mut Vec<u8>,
     identity: &Identity,
     keys: &mut watch::Receiver<Vec<Secret32>>,
-) -> io::Result<Option<u32>> {
-    let (welcome, pid) = loop {
+) -> io::Result<Option<Opened>> {
+    let (welcome, opened) = loop {
         match ToAgent::decode(buffer) {
-            Ok(Some((ToAgent::Hello { pid, .. }, consumed))) => {
+            Ok(Some((ToAgent::Hello { protocol, pid }, consumed))) => {
                 buffer.drain(..consumed);
-                break (welcome(identity.instance, keys.borrow_and_update().clone()), Ok(Some(pid)));
+                let keys = keys.borrow_and_update().clone();
+                let opened = Opened { protocol, pid };
+                break (welcome(protocol, identity.instance, keys), Ok(Some(opened)));
             }
             Ok(Some(_)) => return Err(io::Error::other("its first frame is not a Hello")),
             Ok(None) => {
@@ -108,7 +121,7 @@ async fn open(
             }
             // Says which version this is, and keeps the keys.
             Err(error @ FrameError::Version { .. }) => {
-                break (welcome(identity.instance, Vec::new()), Err(io::Error::other(error)));
+                break (welcome(PROTOCOL, identity.instance, Vec::new()), Err(io::Error::other(error)));
             }
             Err(error) => return Err(io::Error::other(error)),
         }
@@ -116,11 +129,11 @@ async fn open(
     let mut bytes = Zeroizing::new(Vec::with_capacity(2048));
     welcome.encode(&mut bytes);
     writing.write_all(&bytes).await?;
-    pid
+    opened
 }
 
-fn welcome(instance: [u8; 16], keys: Vec<Secret32>) -> FromAgent {
-    FromAgent::Welcome { protocol: PROTOCOL, instance, keys }
+fn welcome(protocol: u16, instance: [u8; 16], keys: Vec<Secret32>) -> FromAgent {
+    FromAgent::Welcome { protocol, instance, keys }
 }
 
 /// Writes all answers that wait with one call.
@@ -148,6 +161,8 @@ struct Connection {
     tasks: JoinSet<Done>,
     in_flight: HashMap<u64, InFlight>,
     granted: Granted,
+    /// The version that the front end speaks.
+    protocol: u16,
     instance: [u8; 16],
     keys: watch::Receiver<Vec<Secret32>>,
 }
@@ -186,7 +201,7 @@ impl Connection {
                 Ok(()) = self.keys.changed() => {
                     let keys = self.keys.borrow_and_update().clone();
                     // An error means that the writer has ended, which is seen next.
-                    let _ = self.answers.send(welcome(self.instance, keys)).await;
+                    let _ = self.answers.send(welcome(self.protocol, self.instance, keys)).await;
                 }
                 read = reading.read_buf(buffer) => {
                     if read? == 0 {
@@ -212,9 +227,10 @@ impl Connection {
                     self.start(id, Question::Ecash { backend, amount_msat, path, terms, token }).await?;
                 }
                 ToAgent::Examine { id, number } => self.start(id, Question::Examine { number }).await?,
-                ToAgent::Redeem { id, request, backend, payment_hash, proof, limit } => {
-                    let question = Question::redeem(request, backend, payment_hash, proof, limit);
-                    self.start(id, question).await?;
+                ToAgent::Redeem { id, request, backend, payment_hash, proof, limit, draw } => {
+                    let payment_hash = PaymentHash(payment_hash);
+                    let redemption = Redemption { request, backend, payment_hash, proof, limit, draw };
+                    self.start(id, Question::Redeem(redemption)).await?;
                 }
             }
         }

@@ -4,13 +4,16 @@ use std::{
     error::Error,
     future::{Future, pending},
     io::{self, Write},
-    os::unix::{fs::MetadataExt, net::UnixListener},
+    os::unix::net::UnixListener,
     path::Path,
     process::ExitCode,
     sync::Arc,
 };
 
-use rustix::fs::Mode;
+use rustix::{
+    fs::Mode,
+    process::{DumpableBehavior, set_dumpable_behavior},
+};
 use settings::{AgentConfig, Complaint};
 use tokio::{
     runtime,
@@ -45,6 +48,9 @@ type Failed = Box<dyn Error + Send + Sync>;
 /// The program: runs until it is stopped. What keeps it from starting is told on standard error, for nginx's
 /// error log or the terminal, one line each.
 pub fn main(args: &Args) -> ExitCode {
+    if let Err(error) = keep_private() {
+        return failed(&error.into());
+    }
     let result = match &args.command {
         Some(Command::Doctor(args)) => return doctor::main(args),
         Some(Command::Cashu(command)) => return cashu::main(command),
@@ -54,21 +60,22 @@ pub fn main(args: &Args) -> ExitCode {
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            for line in error.to_string().lines() {
-                // If nobody reads it, nobody is there to be told.
-                let _ = writeln!(io::stderr(), "l402d: {line}");
-            }
-            ExitCode::FAILURE
-        }
+        Err(error) => failed(&error),
     }
+}
+
+fn failed(error: &Failed) -> ExitCode {
+    for line in error.to_string().lines() {
+        // If nobody reads it, nobody is there to be told.
+        let _ = writeln!(io::stderr(), "l402d: {line}");
+    }
+    ExitCode::FAILURE
 }
 
 fn run_standalone(args: &Args) -> Result<(), Failed> {
     let inherited = systemd::inherited_socket()?;
     let config = config::from_arguments(args).map_err(in_lines)?;
-    let (peers, rights) = accounts::resolve(&config.access, own_user()?).map_err(in_lines)?;
-    private_umask();
+    let (peers, rights) = accounts::resolve(&config.access, own_user()).map_err(in_lines)?;
     if args.check {
         return check(&config);
     }
@@ -78,11 +85,10 @@ fn run_standalone(args: &Args) -> Result<(), Failed> {
 }
 
 fn run_coprocess(generation: Option<Generation>) -> Result<(), Failed> {
-    private_umask();
     let (pipe, lifeline) =
         lifeline::inherited().map_err(|error| format!("--coprocess is for the nginx module: {error}"))?;
     let config = config::from_pipe(pipe).map_err(in_lines)?;
-    let (peers, rights) = accounts::resolve(&config.access, own_user()?).map_err(in_lines)?;
+    let (peers, rights) = accounts::resolve(&config.access, own_user()).map_err(in_lines)?;
     let origin = Origin::Nginx { given: config.root_keys.clone(), state_dir: config.state_dir.clone() };
     runtime()?.block_on(async {
         let lifeline = Some(Lifeline::new(lifeline)?);
@@ -112,9 +118,9 @@ fn rotate_key(which: &RotateKey) -> Result<(), Failed> {
     Ok(())
 }
 
-/// The user that l402d runs as: the owner of what is /proc/self is the effective one.
-fn own_user() -> io::Result<u32> {
-    std::fs::metadata("/proc/self").map(|found| found.uid())
+/// The user that l402d runs as.
+fn own_user() -> u32 {
+    rustix::process::geteuid().as_raw()
 }
 
 /// What a start differs in from the other.
@@ -129,9 +135,11 @@ struct Tied {
     generation: Generation,
 }
 
-/// Everything that is made from now on is for this user only.
-fn private_umask() {
+/// What is made from now on is for this user only, and what is in memory for this process: in a co-process other programs run
+/// as the same user. Neither can they trace it, nor does a crash leave the keys in a core file.
+fn keep_private() -> io::Result<()> {
     rustix::process::umask(Mode::RWXG | Mode::RWXO);
+    Ok(set_dumpable_behavior(DumpableBehavior::NotDumpable)?)
 }
 
 /// Where everything waits.

@@ -14,7 +14,7 @@ use crate::question;
 use crate::suspension::{self, Waiter, Wake};
 use crate::timer::Timer;
 
-/// How many verified credentials a worker remembers: some 16 MiB once so many different ones have come.
+/// The number of verified credentials that a worker remembers: 16 MiB at most, once so many different ones have come.
 const REMEMBERED: usize = 16_384;
 
 static WORKER: PerProcess<Option<Worker>> = PerProcess::new(None);

@@ -1,11 +1,12 @@
 //! Gives the gate's response to the client.
 use std::ffi::CStr;
 
-use gate::Response;
+use gate::{GrpcStatus, Response};
 use ngx::ffi::ngx_int_t;
 
+use crate::complaints;
 use crate::context::{Sale, State};
-use crate::nginx::{self, Level};
+use crate::nginx;
 use crate::request::Request;
 
 /// The type of every body the gate writes.
@@ -16,14 +17,23 @@ pub enum Verdict {
     /// Returns this to nginx.
     Return(ngx_int_t),
     /// Answers with a status and a JSON body.
-    Answer(u16, String),
+    Answer(Answer),
+}
+
+/// An answer whose headers are set.
+pub struct Answer {
+    status: u16,
+    body: String,
+    /// The same as a gRPC client reads it, if the client is one.
+    grpc: Option<GrpcStatus>,
+    /// May nginx send a page of the operator's in its place?
+    may_be_a_page: bool,
 }
 
 /// Takes the response on: one line in the error log where there is something to tell, and the headers.
 pub fn prepare(r: &Request, sale: &mut Sale, response: Response) -> Verdict {
-    if let Some(line) = &response.log {
-        let reason = sale.reason.take().map(|reason| format!(": {}", printable(&reason)));
-        r.log(Level::Error, &format!("l402: {line}{}", reason.unwrap_or_default()));
+    if let Some(complaint) = &response.log {
+        complaints::report(r, complaint, sale.reason.take());
     }
     sale.facts.outcome = Some(response.outcome);
     for (name, value) in &response.headers {
@@ -32,28 +42,35 @@ pub fn prepare(r: &Request, sale: &mut Sale, response: Response) -> Verdict {
             return Verdict::Return(nginx::INTERNAL_ERROR);
         }
     }
-    let verdict = again(&response);
+    let answer = answer(r, &response, true);
     sale.state = State::Responded(Box::new(response));
-    verdict
+    Verdict::Answer(answer)
 }
 
-/// The same answer once more, after its error page turned out to be for sale itself. The headers are
-/// there still.
-pub fn again(response: &Response) -> Verdict {
-    Verdict::Answer(response.status, response.body.clone())
+/// The same answer once more, after its error page turned out to be for sale itself. The headers are there still. No
+/// further page is looked for: with `recursive_error_pages` that would go on until nginx gives up.
+pub fn again(r: &Request, response: &Response) -> Verdict {
+    Verdict::Answer(answer(r, response, false))
+}
+
+fn answer(r: &Request, response: &Response, may_be_a_page: bool) -> Answer {
+    Answer {
+        status: response.status,
+        body: response.body.clone(),
+        grpc: r.is_grpc().then(|| GrpcStatus::of(response)),
+        may_be_a_page,
+    }
 }
 
 /// Carries the verdict out. With an answer, the request may be gone afterwards.
 pub fn carry_out(r: Request, verdict: Verdict) -> ngx_int_t {
     match verdict {
         Verdict::Return(code) => code,
-        // With the page that the operator has for this status, or with our own few words.
-        Verdict::Answer(status, _) if r.leaves_answer_to_nginx(status) => status as ngx_int_t,
-        Verdict::Answer(status, body) => r.send(status, JSON, &body),
+        // A gRPC client reads no page.
+        Verdict::Answer(Answer { grpc: Some(status), .. }) => r.send_grpc(&status),
+        Verdict::Answer(Answer { status, may_be_a_page: true, .. }) if r.leaves_answer_to_nginx(status) => {
+            status as ngx_int_t
+        }
+        Verdict::Answer(Answer { status, body, .. }) => r.send(status, JSON, &body),
     }
-}
-
-/// What another process said, fit for one line of a log.
-fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }

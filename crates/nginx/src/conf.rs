@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::ptr::NonNull;
 
-use gate::{Realm, Uses};
+use gate::{Names, Realm, Uses};
 use ngx::ffi::{
     ngx_conf_t, ngx_cycle_t, ngx_http_complex_value_t, ngx_http_conf_ctx_t, ngx_http_core_loc_conf_t,
     ngx_http_core_module, ngx_http_core_srv_conf_t, ngx_http_module, ngx_http_request_t,
@@ -102,6 +102,10 @@ pub struct LocationConf {
     pub max_uses: Option<u32>,
     /// `l402_realm`; `off` is `None` inside.
     pub realm: Option<Placed<Option<Realm>>>,
+    /// `l402_origin`
+    pub origin: Option<String>,
+    /// `l402_shared_cache`
+    pub shared_cache: Option<bool>,
     /// `l402_invoice_rate_limit`; `off` is `None` inside.
     pub rate: Option<Option<Rate>>,
     /// `l402_backend name …;` or `l402_lnurl_addr address;`
@@ -129,8 +133,10 @@ pub struct Offer {
     pub place: Place,
     /// The price; a server that sells may leave it to its locations.
     pub price: Option<Value<u64>>,
-    /// The virtual server.
-    pub server: String,
+    /// The exact names of its server.
+    pub names: Names,
+    /// `l402_origin`
+    pub origin: Option<String>,
     /// The realm.
     pub realm: Option<Realm>,
     /// A token's life in seconds; 0 is for ever.
@@ -152,7 +158,9 @@ pub struct Offer {
     /// How often one client may be challenged.
     pub rate: Option<Rate>,
     /// What its challenges are counted under.
-    pub route: String,
+    pub name: String,
+    /// May shared caches keep what is paid for?
+    pub shared_cache: bool,
 }
 
 impl Offer {
@@ -177,6 +185,11 @@ impl Offer {
             Some(Value::Computed(text)) => evaluate(r, text, |value| AMOUNT_MSAT_DEFAULT.msat(value)),
             None => Err(AMOUNT_MSAT_DEFAULT.missing().to_string()),
         }
+    }
+
+    /// May a request be served for nothing, as a variable says?
+    pub fn is_free_for_some(&self) -> bool {
+        matches!(self.switch, Value::Computed(_))
     }
 
     /// Is the price computed from the request?
@@ -215,11 +228,21 @@ pub struct MainConf {
     /// The `l402_backend` blocks.
     pub blocks: Vec<Block>,
     /// Every location (and server) that sells, to be checked once all is read.
-    pub selling: Vec<NonNull<LocationConf>>,
-    /// Has it been said that `merge_slashes off` and selling go ill together?
+    pub selling: Vec<Selling>,
+    /// Has it been said that `merge_slashes off` and selling can't be combined?
     pub warned_of_slashes: bool,
     /// What the workers need, once all is checked; `None` where nothing is sold.
     pub service: Option<Service>,
+}
+
+/// A location or server that sells.
+pub struct Selling {
+    /// Its configuration, which lives as long as that of `http {}`.
+    pub conf: NonNull<LocationConf>,
+    /// The `return` and `rewrite` that answer before it can sell.
+    pub answered: Vec<&'static str>,
+    /// Its name in complaints.
+    pub called: String,
 }
 
 /// `l402_backend name { … }`

@@ -22,6 +22,8 @@ pub struct Client(NonNull<Note>);
 struct Note {
     path: ngx_str_t,
     method: ngx_str_t,
+    /// A variable says that this request is free, and another one may not be.
+    is_free_for_some: bool,
     /// Owned; a raw pointer, as event handlers hold copies of it.
     sale: Option<NonNull<Sale>>,
 }
@@ -36,6 +38,8 @@ pub struct Sale {
     pub state: State,
     /// What is known, for the variables.
     pub facts: Facts,
+    /// May shared caches keep what is granted?
+    pub may_be_shared: bool,
     /// What l402d said was wrong, for the operator.
     pub reason: Option<String>,
     /// How it waits.
@@ -104,7 +108,7 @@ impl Client {
             const { assert!(align_of::<Note>() <= ngx::ffi::NGX_ALIGNMENT) };
             let cleanup = ngx_pool_cleanup_add(r.pool(), size_of::<Note>());
             let place = NonNull::new(cleanup).ok_or(OutOfMemory)?.as_ref().data.cast::<Note>();
-            place.write(Note { path: r.path(), method: r.method(), sale: None });
+            place.write(Note { path: r.path(), method: r.method(), is_free_for_some: false, sale: None });
             (*cleanup).handler = Some(drop_note);
             NonNull::new(place).map(Self).ok_or(OutOfMemory)
         }
@@ -147,6 +151,18 @@ impl Client {
         std::str::from_utf8(unsafe { nginx::bytes((*self.0.as_ptr()).method) }).unwrap_or_default()
     }
 
+    /// Notes that this request is free, and another one may not be.
+    pub fn note_free_for_some(&mut self) {
+        // SAFETY: the note is alive.
+        unsafe { (*self.0.as_ptr()).is_free_for_some = true };
+    }
+
+    /// The note of [`Client::note_free_for_some`].
+    pub fn is_free_for_some(&self) -> bool {
+        // SAFETY: the note is alive.
+        unsafe { (*self.0.as_ptr()).is_free_for_some }
+    }
+
     /// The sale, if the request came to a location that sells.
     pub fn sale(&mut self) -> Option<&mut Sale> {
         // SAFETY: the note is alive; `sale_of` made the sale, and it lives as long as the note.
@@ -165,6 +181,7 @@ impl Client {
                     handle: sale,
                     state: State::New,
                     facts: Facts::default(),
+                    may_be_shared: false,
                     reason: None,
                     suspension: Suspension::new(),
                 });

@@ -12,7 +12,7 @@ use ngx::ffi::{
 };
 use settings::{
     AGENT, AGENT_TIMEOUT, AMOUNT_MSAT_DEFAULT, AUTO_DETECT_PAYMENT, BACKEND, Complaint, INDEFINITE_ACCESS,
-    INVOICE_RATE_LIMIT, L402, LNURL_ADDR, MACAROON_TIMEOUT, MAX_USES, REALM, STATE_DIR,
+    INVOICE_RATE_LIMIT, L402, LNURL_ADDR, MACAROON_TIMEOUT, MAX_USES, ORIGIN, REALM, SHARED_CACHE, STATE_DIR,
 };
 
 use crate::conf::{Block, Complex, LocationConf, MainConf, Payee, Place, Placed, Value};
@@ -22,7 +22,7 @@ use crate::nginx;
 const EVERYWHERE: u32 = NGX_HTTP_MAIN_CONF | NGX_HTTP_SRV_CONF | NGX_HTTP_LOC_CONF;
 
 /// nginx's table.
-pub static mut COMMANDS: [ngx_command_t; 15] = [
+pub static mut COMMANDS: [ngx_command_t; 17] = [
     location(c"l402", EVERYWHERE | NGX_CONF_TAKE1, &LocationSetter(set_l402)),
     location(c"l402_amount_msat_default", EVERYWHERE | NGX_CONF_TAKE1, &LocationSetter(set_amount)),
     location(c"l402_macaroon_timeout", EVERYWHERE | NGX_CONF_TAKE1, &LocationSetter(set_timeout)),
@@ -30,6 +30,8 @@ pub static mut COMMANDS: [ngx_command_t; 15] = [
     location(c"l402_indefinite_access", EVERYWHERE | NGX_CONF_TAKE1, &LocationSetter(set_indefinite)),
     location(c"l402_auto_detect_payment", EVERYWHERE | NGX_CONF_TAKE1, &LocationSetter(set_auto_detect)),
     location(c"l402_invoice_rate_limit", EVERYWHERE | NGX_CONF_TAKE1, &LocationSetter(set_rate)),
+    location(c"l402_origin", NGX_HTTP_SRV_CONF | NGX_CONF_TAKE1, &LocationSetter(set_origin)),
+    location(c"l402_shared_cache", EVERYWHERE | NGX_CONF_TAKE1, &LocationSetter(set_shared_cache)),
     location(c"l402_realm", EVERYWHERE | NGX_CONF_TAKE12, &LocationSetter(set_realm)),
     location(c"l402_lnurl_addr", EVERYWHERE | NGX_CONF_TAKE1, &LocationSetter(set_lnurl)),
     // nginx can't tell `name;` from `name {` on one level: the block is for http, the reference for the rest.
@@ -219,6 +221,14 @@ fn set_auto_detect(conf: &mut LocationConf, given: &Given<'_>) -> Result<(), Mis
 
 fn set_rate(conf: &mut LocationConf, given: &Given<'_>) -> Result<(), Mistake> {
     given.once(&mut conf.rate, INVOICE_RATE_LIMIT.rate(given.value())?)
+}
+
+fn set_origin(conf: &mut LocationConf, given: &Given<'_>) -> Result<(), Mistake> {
+    given.once(&mut conf.origin, ORIGIN.origin(given.value())?)
+}
+
+fn set_shared_cache(conf: &mut LocationConf, given: &Given<'_>) -> Result<(), Mistake> {
+    given.once(&mut conf.shared_cache, SHARED_CACHE.flag(given.value())?)
 }
 
 fn set_realm(conf: &mut LocationConf, given: &Given<'_>) -> Result<(), Mistake> {

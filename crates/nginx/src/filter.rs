@@ -1,14 +1,15 @@
-//! `Cache-Control: private` on what was paid for, unless the operator or the upstream says otherwise; and the token that
-//! a payment with ecash has bought. Also the answer to what nginx did not even read ([`too_long`]).
+//! Completes an answer's header: what it says to caches, and the token that a payment with ecash has bought. Also the answer
+//! to what nginx did not even read ([`too_long`]).
 //!
 //! A header filter of its own, placed to run right after `add_header` and `expires` had their say.
 use gate::Issued;
 use ngx::ffi::{ngx_http_output_header_filter_pt, ngx_http_request_t, ngx_http_top_header_filter, ngx_int_t};
 
-use crate::context::{Client, State};
+use crate::cache;
+use crate::context::{Client, Sale, State};
 use crate::guard::guard;
 use crate::nginx::{self, PerProcess};
-use crate::request::Request;
+use crate::request::{OutOfMemory, Request};
 use crate::too_long;
 
 /// The filter after ours.
@@ -29,7 +30,8 @@ unsafe extern "C" fn filter(r: *mut ngx_http_request_t) -> ngx_int_t {
     let step = guard(None, || {
         let ours = too_long::prepare(&request).ok()?;
         let next = (*NEXT.hold())?;
-        complete(&request).then_some((ours, next))
+        complete(&request).ok()?;
+        Some((ours, next))
     });
     let Some((ours, next)) = step else { return nginx::ERROR };
     // SAFETY: the next filter of nginx's chain, with the request it handed to us.
@@ -40,14 +42,32 @@ unsafe extern "C" fn filter(r: *mut ngx_http_request_t) -> ngx_int_t {
     }
 }
 
-/// `false`: memory is out.
-fn complete(r: &Request) -> bool {
-    let mut client = if r.is_main() { Client::find(r) } else { None };
-    let sale = client.as_mut().and_then(Client::sale);
-    let Some(sale) = sale.filter(|sale| matches!(sale.state, State::Granted)) else { return true };
-    let is_private =
-        r.has_response_header(b"cache-control") || r.add_response_header("Cache-Control", "private").is_ok();
-    let token = sale.facts.issued.take().map(|issued| issued.header_value());
-    let has_token = token.is_none_or(|token| r.add_response_header(Issued::HEADER, &token).is_ok());
-    is_private && has_token
+fn complete(r: &Request) -> Result<(), OutOfMemory> {
+    let Some(mut client) = Client::find(r).filter(|_| r.is_main()) else { return Ok(()) };
+    let is_free_for_some = client.is_free_for_some();
+    match client.sale() {
+        Some(sale) => complete_sale(r, sale),
+        None if is_free_for_some => cache::keep_private(r),
+        None => Ok(()),
+    }
+}
+
+fn complete_sale(r: &Request, sale: &mut Sale) -> Result<(), OutOfMemory> {
+    match sale.state {
+        State::Responded(_) => cache::forbid(r),
+        State::Granted => match sale.facts.issued.take() {
+            Some(issued) => {
+                r.add_response_header(Issued::HEADER, &issued.header_value())?;
+                cache::forbid(r)
+            }
+            None if sale.may_be_shared => Ok(()),
+            None => cache::keep_private_and_vary(r),
+        },
+        State::New
+        | State::WaitingForKeys
+        | State::DoneWaitingForKeys
+        | State::Asked(_)
+        | State::Answered(..)
+        | State::Failed => Ok(()),
+    }
 }

@@ -1,6 +1,6 @@
 //! The two phase handlers: one notes the client's request, the other lets it through, lets it wait, or
 //! answers it.
-use gate::{Answer, Failure, Gate, Outcome, Policy, Question, Step};
+use gate::{Answer, Failure, Gate, Outcome, Policy, Question, Step, target};
 use l402::TokenId;
 use ngx::ffi::{ngx_http_request_t, ngx_int_t, ngx_time};
 use settings::value::Rate;
@@ -11,14 +11,12 @@ use crate::conf::Offer;
 use crate::context::{Client, Sale, State};
 use crate::guard::guard;
 use crate::nginx::{self, Level};
+use crate::origin;
 use crate::request::Request;
 use crate::suspension::{self, Waiter};
 
-/// gRPC clients send a macaroon in one of these.
-const METADATA: &[&[u8]] = &[b"macaroon", b"grpc-metadata-macaroon"];
-
-/// Ecash comes in this one (NUT-24).
-const ECASH: &[&[u8]] = &[b"x-cashu"];
+/// Headers of credentials besides `Authorization`: macaroons of gRPC clients in the first two, ecash in the third (NUT-24).
+const CARRIERS: [&[u8]; 3] = [b"macaroon", b"grpc-metadata-macaroon", b"x-cashu"];
 
 /// NGX_HTTP_POST_READ_PHASE: before anything can rewrite the request.
 pub unsafe extern "C" fn post_read(r: *mut ngx_http_request_t) -> ngx_int_t {
@@ -26,8 +24,17 @@ pub unsafe extern "C" fn post_read(r: *mut ngx_http_request_t) -> ngx_int_t {
         // SAFETY: nginx hands a phase handler a live request.
         let r = unsafe { Request::new(r) };
         // No location has been looked for yet: this is the server's own configuration. A request stays with its server.
-        let concerned = r.is_main() && r.location_conf().server_sells.get();
-        if concerned && Client::find_or_note(&r).is_err() { nginx::INTERNAL_ERROR } else { nginx::DECLINED }
+        if !r.is_main() || !r.location_conf().server_sells.get() {
+            return nginx::DECLINED;
+        }
+        if target::is_ambiguous(r.raw_target()) {
+            r.log(Level::Info, "l402: the target can be read as two paths: refused");
+            return nginx::BAD_REQUEST;
+        }
+        if r.merges_slashes() {
+            r.shorten_raw_target(target::surplus_slashes(r.raw_target()));
+        }
+        if Client::find_or_note(&r).is_err() { nginx::INTERNAL_ERROR } else { nginx::DECLINED }
     })
 }
 
@@ -49,7 +56,7 @@ pub unsafe extern "C" fn access(r: *mut ngx_http_request_t) -> ngx_int_t {
 fn decide(r: &Request, client: &mut Client, offer: &Offer) -> Verdict {
     let Some(sale) = client.sale() else { return begin(r, client, offer) };
     if let State::Responded(response) = &sale.state {
-        let again = answer::again(response);
+        let again = answer::again(r, response);
         return match offer.is_on(r) {
             Ok(true) => again,
             Ok(false) => Verdict::Return(nginx::DECLINED),
@@ -81,11 +88,17 @@ fn decide(r: &Request, client: &mut Client, offer: &Offer) -> Verdict {
 /// Is there anything to sell, and at what price?
 fn begin(r: &Request, client: &mut Client, offer: &Offer) -> Verdict {
     let price = match offer.is_on(r) {
-        Ok(false) => return Verdict::Return(nginx::DECLINED),
+        Ok(false) => {
+            if offer.is_free_for_some() && !offer.shared_cache {
+                client.note_free_for_some();
+            }
+            return Verdict::Return(nginx::DECLINED);
+        }
         Ok(true) => offer.price(r),
         Err(line) => Err(line),
     };
     let sale = client.sale_of(r);
+    sale.may_be_shared = offer.shared_cache;
     match price {
         Ok(price) => {
             sale.facts.amount_msat = Some(price);
@@ -114,10 +127,13 @@ fn start(r: &Request, client: &mut Client, offer: &Offer, waited: bool) -> Verdi
             return wait(r, sale, id);
         }
     }
-    let rate_key = offer.rate.map(|_| gate::rate_key(&offer.route, r.client_address()));
-    let rate = offer.rate.zip(rate_key.as_deref());
+    let Ok([macaroon, grpc_macaroon, ecash]) = r.headers(CARRIERS) else {
+        r.log(Level::Info, "l402: the request has too many header lines: refused");
+        client.sale_of(r).state = State::Failed;
+        return Verdict::Return(nginx::BAD_REQUEST);
+    };
     let policy = Policy {
-        server: &offer.server,
+        origin: origin::of(r, offer),
         realm: offer.realm.as_ref(),
         amount_msat: client.sale_of(r).facts.amount_msat.unwrap_or(0),
         computed_price: offer.price_is_computed(),
@@ -126,14 +142,18 @@ fn start(r: &Request, client: &mut Client, offer: &Offer, waited: bool) -> Verdi
         uses: offer.uses,
         backend: &offer.backend,
         description: &offer.description,
-        rate: rate.map(|(Rate { limit, window_s }, key)| gate::Rate { key, limit, window_s }),
+        location: &offer.name,
+        rate: offer.rate.map(|Rate { limit, window_s }| gate::Rate { limit, window_s }),
     };
+    let route = origin::route(r, client);
     let request = gate::Request {
         method: client.method(),
         path: client.path(),
+        route: route.as_deref(),
+        client: r.client_address(),
         authorization: r.authorization(),
-        metadata_macaroon: r.header(METADATA),
-        ecash: r.header(ECASH),
+        metadata_macaroon: macaroon.or(grpc_macaroon),
+        ecash,
     };
     let (gate, step) = agent_link::open_gate(&policy, &request, now());
     follow(r, client.sale_of(r), gate, step)

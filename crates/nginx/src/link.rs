@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
 use std::rc::Rc;
 
-use agent_api::{FrameError, FromAgent, PROTOCOL, ToAgent};
+use agent_api::{FrameError, FromAgent, OLDEST, PROTOCOL, ToAgent};
 use l402::{KeyRing, RootKey};
 
 use crate::nginx::{self, Level};
@@ -64,6 +64,8 @@ pub struct Unavailable {
 pub struct Link {
     address: Address,
     socket: Option<Socket>,
+    /// The version of the protocol that the next connection begins with, and this one goes on in.
+    version: u16,
     welcomed: bool,
     received: Vec<u8>,
     sending: Vec<u8>,
@@ -84,6 +86,7 @@ impl Link {
         Self {
             address,
             socket: None,
+            version: PROTOCOL,
             welcomed: false,
             received: Vec::new(),
             sending: Vec::new(),
@@ -155,7 +158,7 @@ impl Link {
                 self.socket = Some(socket);
                 self.sending.clear();
                 self.sent = 0;
-                ToAgent::Hello { protocol: PROTOCOL, pid: std::process::id() }.encode(&mut self.sending);
+                ToAgent::Hello { protocol: self.version, pid: std::process::id() }.encode(&mut self.sending);
                 self.timer.start(WELCOME_MS);
                 self.flush();
             }
@@ -199,9 +202,13 @@ impl Link {
                 }
             }
             if let Err(error) = self.decode(&mut arrivals) {
+                self.version = PROTOCOL;
                 self.disconnect(&match error {
                     FrameError::Version { theirs } => {
-                        format!("it speaks version {theirs} of the protocol, this module {PROTOCOL}: install both from one release")
+                        format!(
+                            "it speaks version {theirs} of the protocol, this module {OLDEST} to {PROTOCOL}: install both from \
+                             one release, or from two that follow each other"
+                        )
                     }
                     error => error.to_string(),
                 });
@@ -214,8 +221,8 @@ impl Link {
         let mut from = 0;
         while let Some((frame, used)) = FromAgent::decode(&self.received[from..])? {
             match frame {
-                FromAgent::Welcome { keys, .. } => {
-                    self.welcome(&keys, arrivals);
+                FromAgent::Welcome { protocol, keys, .. } => {
+                    self.welcome(protocol, &keys, arrivals);
                     // The one frame with secrets in it.
                     zeroize::Zeroize::zeroize(&mut self.received[from..from + used]);
                 }
@@ -227,10 +234,12 @@ impl Link {
         Ok(())
     }
 
-    fn welcome(&mut self, keys: &[agent_api::Secret32], arrivals: &mut Vec<Arrival>) {
+    fn welcome(&mut self, version: u16, keys: &[agent_api::Secret32], arrivals: &mut Vec<Arrival>) {
         let ring: Vec<RootKey> = keys.iter().map(|key| RootKey::from_bytes(*key.expose())).collect();
         if ring.is_empty() {
-            return; // Not welcome: the timer goes on.
+            // It speaks another version only, and closes the connection: the next one begins with that.
+            self.version = version;
+            return;
         }
         self.keys = Some(Rc::new(KeyRing::new(ring)));
         self.welcomed = true;
@@ -249,7 +258,9 @@ impl Link {
     pub fn flush(&mut self) {
         loop {
             let Some(socket) = &mut self.socket else { return };
-            while self.sending.len() < MAX_BUFFERED && self.pending.next_frame(&mut self.sending) {}
+            while self.sending.len() < MAX_BUFFERED
+                && self.pending.next_frame(self.version, &mut self.sending)
+            {}
             if self.sent == self.sending.len() {
                 return;
             }
@@ -288,6 +299,8 @@ impl Link {
         if std::mem::take(&mut self.welcomed) {
             self.lost_at_ms = nginx::now_ms();
             self.attempts = 0;
+            // Its successor may speak ours.
+            self.version = PROTOCOL;
         }
     }
 

@@ -7,16 +7,18 @@ use ngx::ffi::{ngx_conf_t, ngx_http_core_loc_conf_t, ngx_http_core_srv_conf_t};
 use settings::{AMOUNT_MSAT_DEFAULT, DEFAULT_BACKEND, DEFAULT_MACAROON_TIMEOUT_S, DEFAULT_MAX_USES};
 
 use crate::conf::{
-    LocationConf, MainConf, Offer, Payee, Value, core_location, core_server, note_server_sells,
+    LocationConf, MainConf, Offer, Payee, Selling, Value, core_location, core_server, note_server_sells,
 };
 use crate::guard::guard;
+use crate::listen::exact_names;
 use crate::nginx::{self, Level};
+use crate::rewrite;
 
 /// The longest description of an invoice, in characters; BOLT11 holds 639 bytes.
 const MAX_DESCRIPTION: usize = 150;
 
-/// The longest name of a route, in characters: with an address behind it, it fits a frame.
-const MAX_ROUTE: usize = 200;
+/// The longest name of a location, in characters: with an address behind it, it fits a frame.
+const MAX_NAME: usize = 200;
 
 /// `create_main_conf`
 pub unsafe extern "C" fn create_main(cf: *mut ngx_conf_t) -> *mut c_void {
@@ -52,7 +54,8 @@ pub unsafe extern "C" fn merge_location(
         unsafe {
             let inner_conf = &mut *inner.cast::<LocationConf>();
             inherit(inner_conf, &*outer.cast::<LocationConf>());
-            match make_offer(inner_conf, core_server(cf), core_location(cf)) {
+            let location = core_location(cf);
+            match make_offer(inner_conf, core_server(cf), location) {
                 Ok(offer) => inner_conf.offer = offer,
                 Err(line) => {
                     nginx::log_to((*cf).log, Level::Emerg, &line);
@@ -62,11 +65,20 @@ pub unsafe extern "C" fn merge_location(
             if inner_conf.offer.is_some() {
                 note_server_sells(cf);
                 let main = MainConf::of_conf(cf);
-                main.selling.extend(NonNull::new(inner.cast::<LocationConf>()));
+                let selling = |conf| Selling {
+                    conf,
+                    // The block of an `if` has the statements of what is around it.
+                    answered: match location.noname() {
+                        0 => rewrite::answers(cf, location.named() == 1),
+                        _ => Vec::new(),
+                    },
+                    called: called(location),
+                };
+                main.selling.extend(NonNull::new(inner.cast::<LocationConf>()).map(selling));
                 if core_server(cf).merge_slashes == 0 && !std::mem::replace(&mut main.warned_of_slashes, true)
                 {
-                    let line = "l402: merge_slashes is off in a server that sells: /a and //a are sold apart, \
-                                see to it that they are not served alike";
+                    let line = "l402: merge_slashes is off in a server that sells: /a and //a are sold as two paths; \
+                                make sure that they are not served as one";
                     nginx::log_to((*cf).log, Level::Warn, line);
                 }
             }
@@ -88,8 +100,17 @@ fn inherit(inner: &mut LocationConf, outer: &LocationConf) {
     set(&mut inner.indefinite_access, &outer.indefinite_access);
     set(&mut inner.max_uses, &outer.max_uses);
     set(&mut inner.realm, &outer.realm);
+    set(&mut inner.origin, &outer.origin);
+    set(&mut inner.shared_cache, &outer.shared_cache);
     set(&mut inner.rate, &outer.rate);
     set(&mut inner.payee, &outer.payee);
+}
+
+fn called(location: &ngx_http_core_loc_conf_t) -> String {
+    if location.name.is_empty() {
+        return "a server".to_owned();
+    }
+    format!("location \"{}\"", String::from_utf8_lossy(location.name.as_bytes()))
 }
 
 /// The offer of a location; `None` where `l402` is off. The error names the line to mend.
@@ -101,9 +122,9 @@ fn make_offer(
     let Some(switch) = conf.l402.as_ref().filter(|l402| !matches!(l402.value, Value::Fixed(false))) else {
         return Ok(None);
     };
-    // A server may say `l402 on` and leave the prices to its locations. What none of them serves then gets
-    // a 500, never for free.
-    let for_locations = location.name.is_empty() && !location.locations.is_null();
+    // A server may say `l402 on` and leave the prices to its locations, as may the block of an `if` in it. What none of
+    // them serves then gets a 500, never for free.
+    let for_locations = location.name.is_empty() && (!location.locations.is_null() || location.noname() == 1);
     if conf.amount_msat.is_none() && !for_locations {
         return Err(format!("{} in {}", AMOUNT_MSAT_DEFAULT.missing(), switch.place));
     }
@@ -120,12 +141,13 @@ fn make_offer(
         },
         None => None,
     };
+    let names = exact_names(server);
     let server = String::from_utf8_lossy(server.server_name.as_bytes()).into_owned();
     let what = match &realm {
         Some(realm) => format!("{} at {server}", realm.name),
         None => format!("{server}{}", String::from_utf8_lossy(location.name.as_bytes())),
     };
-    let route = format!("{server}{}", String::from_utf8_lossy(location.name.as_bytes()));
+    let name = format!("{server}{}", String::from_utf8_lossy(location.name.as_bytes()));
     let description = format!("Access to {what}");
     let (backend, lnurl) = match conf.payee.as_ref().map(|payee| &payee.value) {
         None => (DEFAULT_BACKEND.to_owned(), None),
@@ -136,7 +158,8 @@ fn make_offer(
         switch: switch.value,
         place: switch.place.clone(),
         price: conf.amount_msat.as_ref().map(|amount| amount.value),
-        server,
+        names,
+        origin: conf.origin.clone(),
         realm,
         timeout_s: conf.timeout_s.unwrap_or(DEFAULT_MACAROON_TIMEOUT_S),
         auto_detect: conf.auto_detect.unwrap_or(false),
@@ -147,6 +170,7 @@ fn make_offer(
         for_locations,
         description: description.chars().filter(|c| !c.is_control()).take(MAX_DESCRIPTION).collect(),
         rate: conf.rate.flatten(),
-        route: route.chars().filter(|c| !c.is_control()).take(MAX_ROUTE).collect(),
+        name: name.chars().filter(|c| !c.is_control()).take(MAX_NAME).collect(),
+        shared_cache: conf.shared_cache.unwrap_or(false),
     }))
 }

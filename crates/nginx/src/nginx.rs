@@ -5,9 +5,9 @@ use std::ptr::NonNull;
 
 use ngx::ffi::{
     NGX_AGAIN, NGX_ALIGNMENT, NGX_DECLINED, NGX_DONE, NGX_ERROR, NGX_LOG_ALERT, NGX_LOG_EMERG, NGX_LOG_ERR,
-    NGX_LOG_NOTICE, NGX_LOG_WARN, NGX_OK, ngx_conf_log_error, ngx_conf_t, ngx_current_msec, ngx_cycle,
-    ngx_exiting, ngx_int_t, ngx_log_error_core, ngx_log_t, ngx_pnalloc, ngx_pool_cleanup_add, ngx_pool_t,
-    ngx_process, ngx_quit, ngx_str_t, ngx_terminate, ngx_uint_t,
+    NGX_LOG_INFO, NGX_LOG_NOTICE, NGX_LOG_WARN, NGX_OK, ngx_conf_log_error, ngx_conf_t, ngx_current_msec,
+    ngx_cycle, ngx_exiting, ngx_int_t, ngx_log_error_core, ngx_log_t, ngx_pnalloc, ngx_pool_cleanup_add,
+    ngx_pool_t, ngx_process, ngx_quit, ngx_str_t, ngx_terminate, ngx_uint_t,
 };
 
 use crate::guard::guard;
@@ -22,6 +22,8 @@ pub const AGAIN: ngx_int_t = NGX_AGAIN as ngx_int_t;
 pub const DONE: ngx_int_t = NGX_DONE as ngx_int_t;
 /// Not my business.
 pub const DECLINED: ngx_int_t = NGX_DECLINED as ngx_int_t;
+/// A handler's "400 Bad Request".
+pub const BAD_REQUEST: ngx_int_t = 400;
 /// A handler's "500 Internal Server Error".
 pub const INTERNAL_ERROR: ngx_int_t = 500;
 
@@ -43,6 +45,8 @@ pub enum Level {
     Warn,
     /// Normal but notable.
     Notice,
+    /// Normal.
+    Info,
 }
 
 impl Level {
@@ -53,6 +57,7 @@ impl Level {
             Self::Error => NGX_LOG_ERR,
             Self::Warn => NGX_LOG_WARN,
             Self::Notice => NGX_LOG_NOTICE,
+            Self::Info => NGX_LOG_INFO,
         }) as ngx_uint_t
     }
 }

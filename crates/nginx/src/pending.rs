@@ -105,8 +105,8 @@ impl<W: Copy> Pending<W> {
         }
     }
 
-    /// Appends the next frame that is worth writing; `false`: there is none.
-    pub fn next_frame(&mut self, out: &mut Vec<u8>) -> bool {
+    /// Appends the next frame that is worth writing, in this version of the protocol; `false`: there is none.
+    pub fn next_frame(&mut self, version: u16, out: &mut Vec<u8>) -> bool {
         while let Some(next) = self.outbox.pop_front() {
             match next {
                 Outgoing::Cancel(id) => {
@@ -116,8 +116,8 @@ impl<W: Copy> Pending<W> {
                 Outgoing::Question(id) => {
                     let Some(entry) = self.entry(id) else { continue };
                     let Some(question) = &entry.question else { continue };
-                    question.encode(out);
-                    entry.may_have_drawn |= matches!(question, ToAgent::Redeem { limit: Some(_), .. });
+                    question.encode_in(version, out);
+                    entry.may_have_drawn |= question.draws_in(version);
                     entry.sent = true;
                     if entry.waiter.is_none() {
                         self.remove(id);

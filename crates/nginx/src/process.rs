@@ -1,9 +1,4 @@
 //! What happens when nginx's processes start and end.
-use std::fs;
-use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, chown};
-use std::path::Path;
-
 use ngx::ffi::{
     NGX_PROCESS_SINGLE, NGX_PROCESS_WORKER, ngx_core_conf_t, ngx_core_module, ngx_cycle_t, ngx_int_t,
     ngx_test_config, ngx_uint_t, ngx_worker,
@@ -15,6 +10,7 @@ use crate::coprocess;
 use crate::guard::guard;
 use crate::nginx::{self, Level};
 use crate::spawn::Identity;
+use crate::state_dir::{self, Missing};
 
 /// `init_module`: in the master, at each start and reload, and under `nginx -t`, which must change nothing.
 pub unsafe extern "C" fn init_module(cycle: *mut ngx_cycle_t) -> ngx_int_t {
@@ -31,12 +27,10 @@ pub unsafe extern "C" fn init_module(cycle: *mut ngx_cycle_t) -> ngx_int_t {
         let Some(coprocess) = main.and_then(|main| main.service.as_ref()?.coprocess.as_ref()) else {
             return nginx::OK;
         };
-        let ready = if testing {
-            check_state_dir(&coprocess.state_dir, identity).map(drop)
-        } else {
-            make_state_dir(&coprocess.state_dir, identity)
+        let missing = if testing { Missing::Leave } else { Missing::Make };
+        let Err(error) = state_dir::prepare(&coprocess.state_dir, identity, missing) else {
+            return nginx::OK;
         };
-        let Err(error) = ready else { return nginx::OK };
         let line =
             format!("l402: the state directory {} can't be used: {error}", coprocess.state_dir.display());
         // SAFETY: the new cycle's log is open.
@@ -91,53 +85,4 @@ unsafe fn worker_identity(cycle: *const ngx_cycle_t) -> Option<Identity> {
         let core = (*cycle).conf_ctx.add(index).read().cast::<ngx_core_conf_t>();
         (libc::geteuid() == 0).then(|| Identity { user: (*core).user, group: (*core).group })
     }
-}
-
-/// Makes the directory for its user alone, or checks the one there is.
-fn make_state_dir(path: &Path, identity: Option<Identity>) -> io::Result<()> {
-    let hand_over = |to: Identity| chown(path, Some(to.user), Some(to.group));
-    match check_state_dir(path, identity)? {
-        Found::Ready => Ok(()),
-        Found::Unclaimed => identity.map_or(Ok(()), hand_over),
-        Found::Nothing => {
-            if let Some(parent) = path.parent() {
-                fs::create_dir_all(parent)?;
-            }
-            fs::DirBuilder::new().mode(0o700).create(path)?;
-            identity.map_or(Ok(()), hand_over)
-        }
-    }
-}
-
-/// What is in the state directory's place.
-enum Found {
-    /// A directory that l402d can use.
-    Ready,
-    /// Root's directory with nothing in it, as a package or systemd leaves it.
-    Unclaimed,
-    /// Nothing.
-    Nothing,
-}
-
-/// Looks at the place of the state directory, and changes nothing.
-fn check_state_dir(path: &Path, identity: Option<Identity>) -> io::Result<Found> {
-    let found = match fs::metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Nothing),
-        found => found?,
-    };
-    if !found.is_dir() {
-        return Err(io::Error::other("it is no directory"));
-    }
-    if found.mode() & 0o022 != 0 {
-        return Err(io::Error::other(format!("others may write to it (mode {:04o})", found.mode() & 0o7777)));
-    }
-    // SAFETY: no arguments, no failure.
-    let user = identity.map_or_else(|| unsafe { libc::geteuid() }, |to| to.user);
-    if found.uid() == user {
-        return Ok(Found::Ready);
-    }
-    if identity.is_some() && found.uid() == 0 && fs::read_dir(path)?.next().is_none() {
-        return Ok(Found::Unclaimed);
-    }
-    Err(io::Error::other(format!("it must belong to user {user}, who l402d runs as")))
 }

@@ -1,6 +1,6 @@
 //! The gate's questions as frames, and l402d's frames as the gate's answers.
 use agent_api::{Fault, FromAgent, Rate, Secret32, SecretText, ToAgent};
-use gate::{Answer, Failure, PaymentHash, Preimage, Proof, Question};
+use gate::{Answer, ClientRate, Failure, PaymentHash, Preimage, Proof, Question};
 
 /// The frame that asks `question`. `request` names a redemption for good, so that a repetition draws once.
 pub fn to_frame(question: Question, id: u64, request: [u8; 16]) -> ToAgent {
@@ -11,7 +11,7 @@ pub fn to_frame(question: Question, id: u64, request: [u8; 16]) -> ToAgent {
             amount_msat,
             description,
             path: text(path),
-            rate: rate.map(|rate| Rate { key: rate.key, limit: rate.limit, window_s: rate.window_s }),
+            rate: rate.map(to_rate),
         },
         Question::Ecash { backend, amount_msat, path, terms, token } => ToAgent::Ecash {
             id,
@@ -21,18 +21,24 @@ pub fn to_frame(question: Question, id: u64, request: [u8; 16]) -> ToAgent {
             terms,
             token: SecretText::new(token.expose().to_owned()),
         },
-        Question::Redeem { backend, payment_hash, proof, limit, .. } => ToAgent::Redeem {
+        Question::Redeem { backend, payment_hash, proof, limit, draw, .. } => ToAgent::Redeem {
             id,
             request,
             backend,
             payment_hash: payment_hash.0,
             proof: match proof {
                 Proof::Preimage(preimage) => agent_api::Proof::Preimage(Secret32::new(*preimage.expose())),
-                Proof::LookUp => agent_api::Proof::LookUp,
+                Proof::LookUp(rate) => agent_api::Proof::LookUp(Some(to_rate(rate))),
+                Proof::Known => agent_api::Proof::Known,
             },
             limit,
+            draw,
         },
     }
+}
+
+fn to_rate(ClientRate { key, limit, window_s }: ClientRate) -> Rate {
+    Rate { key, limit, window_s }
 }
 
 /// What a frame answers, and why, where l402d has something to tell the operator.

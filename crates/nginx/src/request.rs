@@ -1,10 +1,12 @@
 //! A request of nginx, through the few things the module reads and changes of it.
 use std::ffi::CStr;
 
+use gate::GrpcStatus;
 use ngx::ffi::{
-    ngx_chain_t, ngx_create_temp_buf, ngx_http_complex_value, ngx_http_complex_value_t,
-    ngx_http_core_loc_conf_t, ngx_http_core_module, ngx_http_err_page_t, ngx_http_finalize_request,
-    ngx_http_output_filter, ngx_http_request_t, ngx_http_send_response, ngx_int_t, ngx_list_part_t,
+    NGX_HTTP_VERSION_20, ngx_chain_t, ngx_create_temp_buf, ngx_http_complex_value, ngx_http_complex_value_t,
+    ngx_http_core_loc_conf_t, ngx_http_core_module, ngx_http_core_srv_conf_t, ngx_http_discard_request_body,
+    ngx_http_err_page_t, ngx_http_finalize_request, ngx_http_output_filter, ngx_http_request_t,
+    ngx_http_send_header, ngx_http_send_response, ngx_inet_get_port, ngx_int_t, ngx_list_part_t,
     ngx_list_push, ngx_list_t, ngx_log_t, ngx_pool_t, ngx_str_t, ngx_table_elt_t, ngx_uint_t, off_t,
 };
 
@@ -21,6 +23,16 @@ pub struct Request(*mut ngx_http_request_t);
 /// Memory is out.
 #[derive(Debug)]
 pub struct OutOfMemory;
+
+/// A request has more header lines than are looked at.
+#[derive(Debug)]
+pub struct TooManyHeaders;
+
+/// As many header lines are looked at: nginx itself takes no more by default from version 1.30 on.
+const MAX_HEADERS: usize = 1000;
+
+/// The type of what a gRPC client reads.
+const GRPC: &CStr = c"application/grpc";
 
 impl Request {
     /// # Safety
@@ -76,6 +88,80 @@ impl Request {
         unsafe { (*self.0).uri }
     }
 
+    /// The same, as bytes.
+    pub fn path_bytes(&self) -> &[u8] {
+        // SAFETY: nginx never writes to a path, which lives as long as the request; it only exchanges it.
+        unsafe { nginx::bytes(self.path()) }
+    }
+
+    /// Its target as it came, without scheme and authority.
+    pub fn raw_target(&self) -> &[u8] {
+        // SAFETY: the target lives in the buffer that the request's header was read into, and is not written to.
+        unsafe { nginx::bytes((*self.0).unparsed_uri) }
+    }
+
+    /// Leaves the first bytes of the raw target out, from now on and for everybody. There must be as many.
+    pub fn shorten_raw_target(&self, by: usize) {
+        // SAFETY: the request is alive; what is left lies within what was there.
+        unsafe {
+            let target = &mut (*self.0).unparsed_uri;
+            let by = by.min(target.len);
+            target.data = target.data.add(by);
+            target.len -= by;
+        }
+    }
+
+    /// Are neighbouring slashes of its path one?
+    pub fn merges_slashes(&self) -> bool {
+        // SAFETY: the request is alive, and so is its server's configuration.
+        unsafe { (*self.core_server()).merge_slashes != 0 }
+    }
+
+    /// The host that the client asked for, in lower case, without port; without one the server's own name.
+    pub fn host(&self) -> &[u8] {
+        // SAFETY: the request is alive; the host lives as long, and the server's name as long as the configuration.
+        unsafe {
+            let asked = nginx::bytes((*self.0).headers_in.server);
+            if asked.is_empty() { nginx::bytes((*self.core_server()).server_name) } else { asked }
+        }
+    }
+
+    /// The port that nginx listens on; 0 on a Unix socket.
+    pub fn local_port(&self) -> u16 {
+        // SAFETY: the request is alive, and so is its connection; nginx sets the address of the listening socket, which
+        // has the port even where it has no address.
+        unsafe { ngx_inet_get_port((*(*self.0).connection).local_sockaddr) }
+    }
+
+    /// The name of the named location that serves it now, if it is one.
+    pub fn named_location(&self) -> Option<&[u8]> {
+        // SAFETY: the request is alive, and so is its location's configuration.
+        unsafe {
+            let location = &*self.core_location();
+            (location.named() == 1).then(|| nginx::bytes(location.name))
+        }
+    }
+
+    /// Is it a call of gRPC, whose client reads headers and trailers alone? Over HTTP/1.1 there is no such call.
+    pub fn is_grpc(&self) -> bool {
+        // SAFETY: the request is alive; request headers live as long and are not changed.
+        unsafe {
+            let r = &*self.0;
+            let content_type = r.headers_in.content_type.as_ref().map(|header| nginx::bytes(header.value));
+            r.http_version >= NGX_HTTP_VERSION_20 as ngx_uint_t && content_type.is_some_and(gate::is_grpc)
+        }
+    }
+
+    fn core_server(&self) -> *const ngx_http_core_srv_conf_t {
+        // SAFETY: the request is alive; each has a configuration of nginx's core at its index.
+        unsafe { (*self.0).srv_conf.add(ngx_http_core_module.ctx_index).read().cast() }
+    }
+
+    fn core_location(&self) -> *const ngx_http_core_loc_conf_t {
+        // SAFETY: as `core_server`.
+        unsafe { (*self.0).loc_conf.add(ngx_http_core_module.ctx_index).read().cast() }
+    }
+
     /// Its method, as it stands now.
     pub fn method(&self) -> ngx_str_t {
         // SAFETY: the request is alive.
@@ -94,16 +180,27 @@ impl Request {
         unsafe { (*self.0).headers_in.authorization.as_ref().map(|header| nginx::bytes(header.value)) }
     }
 
-    /// The value of the first request header with one of these lower-case names.
-    pub fn header(&self, names: &[&[u8]]) -> Option<&[u8]> {
+    /// The values of the request headers with these lower-case names, the first line of each.
+    ///
+    /// # Errors
+    /// There are more lines than are looked at.
+    pub fn headers<const N: usize>(&self, names: [&[u8]; N]) -> Result<[Option<&[u8]>; N], TooManyHeaders> {
+        let mut found = [None; N];
         // SAFETY: as `authorization`; the list is nginx's own.
         let headers = unsafe { headers(&raw const (*self.0).headers_in.headers) };
-        headers
-            .map(|header| (header.key, header.value))
+        for (count, header) in headers.enumerate() {
+            if count == MAX_HEADERS {
+                return Err(TooManyHeaders);
+            }
             // SAFETY: as `authorization`.
-            .map(|(key, value)| unsafe { (nginx::bytes(key), nginx::bytes(value)) })
-            .find(|(key, _)| names.iter().any(|name| key.eq_ignore_ascii_case(name)))
-            .map(|(_, value)| value)
+            let (key, value) = unsafe { (nginx::bytes(header.key), nginx::bytes(header.value)) };
+            for (slot, name) in found.iter_mut().zip(names) {
+                if slot.is_none() && key.eq_ignore_ascii_case(name) {
+                    *slot = Some(value);
+                }
+            }
+        }
+        Ok(found)
     }
 
     /// The beginning of the header line that nginx had no room for, where this is nginx's own answer to that.
@@ -163,14 +260,22 @@ impl Request {
         }
     }
 
-    /// Is a response header of this name there already?
-    pub fn has_response_header(&self, name: &[u8]) -> bool {
-        // SAFETY: the list is nginx's own and is not changed while we look.
-        let headers = unsafe { headers(&raw const (*self.0).headers_out.headers) };
-        // SAFETY: a header's key lives at least as long as the request.
-        headers
-            .filter(|header| header.hash != 0)
-            .any(|header| unsafe { nginx::bytes(header.key) }.eq_ignore_ascii_case(name))
+    /// Calls `act` with each header of the answer that goes out.
+    pub fn each_response_header(&self, mut act: impl FnMut(&mut ngx_table_elt_t)) {
+        // SAFETY: the request is alive; the list is nginx's own, and nobody else refers to its entries meanwhile.
+        unsafe {
+            let mut part: *mut ngx_list_part_t = &raw mut (*self.0).headers_out.headers.part;
+            while let Some(this) = part.as_ref() {
+                let entries = this.elts.cast::<ngx_table_elt_t>();
+                for index in 0..if entries.is_null() { 0 } else { this.nelts } {
+                    let header = &mut *entries.add(index);
+                    if header.hash != 0 {
+                        act(header);
+                    }
+                }
+                part = this.next;
+            }
+        }
     }
 
     /// Adds a response header. `value` must be fit for one: no control characters.
@@ -178,10 +283,23 @@ impl Request {
     /// # Errors
     /// Memory is out.
     pub fn add_response_header(&self, name: &'static str, value: &str) -> Result<(), OutOfMemory> {
+        // SAFETY: the request is alive.
+        let value = unsafe { nginx::copy(self.pool(), value.as_bytes()) }.ok_or(OutOfMemory)?;
+        self.push_response_header(name, value).map(drop)
+    }
+
+    /// The same with a value that lives as long as the request.
+    ///
+    /// # Errors
+    /// Memory is out.
+    pub fn push_response_header(
+        &self,
+        name: &'static str,
+        value: ngx_str_t,
+    ) -> Result<*mut ngx_table_elt_t, OutOfMemory> {
         // SAFETY: the request is alive. The new entry is zeroed before it is filled, so that `next`, which
         // newer versions of nginx have, is null. nginx does not write to a header's name.
         unsafe {
-            let value = nginx::copy(self.pool(), value.as_bytes()).ok_or(OutOfMemory)?;
             let list: *mut ngx_list_t = &raw mut (*self.0).headers_out.headers;
             let header = ngx_list_push(list).cast::<ngx_table_elt_t>();
             if header.is_null() {
@@ -191,8 +309,8 @@ impl Request {
             (*header).hash = 1;
             (*header).key = ngx_str_t { len: name.len(), data: name.as_ptr().cast_mut() };
             (*header).value = value;
+            Ok(header)
         }
-        Ok(())
     }
 
     /// Evaluates a text with variables.
@@ -217,8 +335,7 @@ impl Request {
         // SAFETY: the request and its location's configuration are alive; `error_pages` is null or an array
         // of that type.
         unsafe {
-            let core = ngx_http_core_module.ctx_index;
-            let location = (*self.0).loc_conf.add(core).read().cast::<ngx_http_core_loc_conf_t>();
+            let location = self.core_location();
             if status == 401 && (*location).auth_delay != 0 {
                 return true;
             }
@@ -229,6 +346,35 @@ impl Request {
             let Some(pages) = (*location).error_pages.as_ref() else { return false };
             pages.as_slice::<ngx_http_err_page_t>().iter().any(|page| page.status == status as ngx_int_t)
         }
+    }
+
+    /// Answers a call of gRPC with its status alone, in headers that end the stream, and ends the request.
+    pub fn send_grpc(self, status: &GrpcStatus) -> ngx_int_t {
+        let code = status.code.to_string();
+        let headers = [("grpc-status", code.as_str()), ("grpc-message", &status.message)];
+        if headers.iter().any(|(name, value)| self.add_response_header(name, value).is_err()) {
+            return nginx::INTERNAL_ERROR;
+        }
+        // SAFETY: the request is alive; nginx does not write to a type's text. After `ngx_http_finalize_request` nobody here
+        // touches the request, and NGX_DONE tells nginx so.
+        unsafe {
+            let r = self.0;
+            let discarded = ngx_http_discard_request_body(r);
+            if discarded != nginx::OK {
+                return discarded;
+            }
+            (*r).err_status = 0;
+            let out = &mut (*r).headers_out;
+            out.status = 200;
+            out.content_length_n = -1;
+            out.content_type = nginx::constant(GRPC);
+            out.content_type_len = out.content_type.len;
+            out.content_type_lowcase = std::ptr::null_mut();
+            (*r).set_header_only(1);
+            let sent = ngx_http_send_header(r);
+            ngx_http_finalize_request(r, sent);
+        }
+        nginx::DONE
     }
 
     /// Sends a whole answer and ends the request.

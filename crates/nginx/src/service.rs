@@ -5,6 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use agent_api::coprocess;
 use ngx::ffi::{
     NGX_PROCESS_SIGNALLER, ngx_array_push, ngx_conf_t, ngx_http_conf_ctx_t, ngx_http_core_main_conf_t,
     ngx_http_core_module, ngx_http_handler_pt, ngx_http_phases, ngx_http_phases_NGX_HTTP_ACCESS_PHASE,
@@ -12,10 +13,11 @@ use ngx::ffi::{
 };
 use settings::{AgentConfig, BACKEND, BackendSettings, Flags, STATE_DIR};
 
-use crate::conf::{MainConf, Offer, Value};
+use crate::conf::{MainConf, Offer, Selling, Value};
 use crate::guard::guard;
 use crate::handler;
 use crate::link::{Address, inode_clock};
+use crate::listen;
 use crate::nginx::{self, Level};
 use crate::spawn::Program;
 
@@ -51,6 +53,12 @@ pub unsafe extern "C" fn finish(cf: *mut ngx_conf_t) -> ngx_int_t {
         if main.selling.is_empty() {
             return nginx::OK;
         }
+        // SAFETY: all servers are read and merged.
+        if let Some(line) = unsafe { listen::complaint(core_main(cf)) } {
+            // SAFETY: as above.
+            unsafe { nginx::log_to(log, Level::Emerg, &line) };
+            return nginx::ERROR;
+        }
         // `nginx -s …` reads the configuration too, in an environment that need not be the server's.
         if nginx::process_kind() != NGX_PROCESS_SIGNALLER as ngx_uint_t {
             let warn = |line: &str| {
@@ -78,6 +86,18 @@ pub unsafe extern "C" fn finish(cf: *mut ngx_conf_t) -> ngx_int_t {
     })
 }
 
+/// nginx's own configuration of `http {}`.
+///
+/// # Safety
+/// `cf` is what nginx handed to `postconfiguration`.
+unsafe fn core_main<'a>(cf: *mut ngx_conf_t) -> &'a mut ngx_http_core_main_conf_t {
+    // SAFETY: the caller's promise; every context has a configuration of nginx's core at its index.
+    unsafe {
+        let context = (*cf).ctx.cast::<ngx_http_conf_ctx_t>();
+        &mut *(*context).main_conf.add(ngx_http_core_module.ctx_index).read().cast()
+    }
+}
+
 /// # Safety
 /// `cf` is what nginx handed to `postconfiguration`.
 unsafe fn add_handler(
@@ -87,10 +107,8 @@ unsafe fn add_handler(
 ) -> bool {
     // SAFETY: the caller's promise; a phase's array holds handlers.
     unsafe {
-        let core = ngx_http_core_module.ctx_index;
-        let context = (*cf).ctx.cast::<ngx_http_conf_ctx_t>();
-        let core = (*context).main_conf.add(core).read().cast::<ngx_http_core_main_conf_t>();
-        let phases = (&raw mut (*core).phases).cast::<ngx::ffi::ngx_http_phase_t>();
+        let core = core_main(cf);
+        let phases = (&raw mut core.phases).cast::<ngx::ffi::ngx_http_phase_t>();
         let handlers = &raw mut (*phases.add(phase as usize)).handlers;
         let slot = ngx_array_push(handlers).cast::<ngx_http_handler_pt>();
         if slot.is_null() {
@@ -101,14 +119,30 @@ unsafe fn add_handler(
     }
 }
 
+/// Says of each location which statements of nginx's rewrite module answer before anything is paid.
+fn warn_of_answers_before_payment(main: &MainConf, warn: &dyn Fn(&str)) {
+    for Selling { conf, answered, called } in &main.selling {
+        // SAFETY: as in `prepare`.
+        let place = unsafe { conf.as_ref() }.offer.as_ref().map(|offer| offer.place.to_string());
+        for statement in answered {
+            warn(&format!(
+                "l402: {called}, which sells by l402 in {}, has a \"{statement}\" that answers before anything is paid: what that \
+                 answers is free",
+                place.as_deref().unwrap_or_default()
+            ));
+        }
+    }
+}
+
 /// What the workers need, or a line for each mistake.
 fn prepare(main: &MainConf, prefix: &Path, warn: &dyn Fn(&str)) -> Result<Service, Vec<String>> {
     let offers: Vec<&Offer> = main
         .selling
         .iter()
         // SAFETY: each is a configuration that `merge_location` just finished; they live as long as `main`.
-        .filter_map(|conf| unsafe { conf.as_ref() }.offer.as_ref())
+        .filter_map(|selling| unsafe { selling.conf.as_ref() }.offer.as_ref())
         .collect();
+    warn_of_answers_before_payment(main, warn);
     if let Some(agent) = &main.agent {
         let to_address = |offer: &&Offer| {
             let address = offer.lnurl.as_ref()?;
@@ -160,8 +194,8 @@ fn prepare(main: &MainConf, prefix: &Path, warn: &dyn Fn(&str)) -> Result<Servic
     for name in settings::set_but_not_read(&environment) {
         warn(&format!("{name} is set, but this version of the l402 module does not read it"));
     }
-    let path = find_program().map_err(|line| vec![line])?;
-    let program = Program { path, config: config.to_pairs(), generation: generation() };
+    let paths = find_program().map_err(|line| vec![line])?;
+    let program = Program { paths, config: config.to_pairs(), generation: generation() };
     Ok(Service {
         may_take_ecash: config.ecash.is_some(),
         address: Address { path: config.socket, not_before: Some(inode_clock()) },
@@ -236,17 +270,23 @@ fn environment(name: &str) -> Option<String> {
     std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
 }
 
-/// The l402d beside the module's file, or else the system's.
-fn find_program() -> Result<CString, String> {
-    let beside = module_dir().into_iter();
+/// The files of l402d: beside the module's own file, or else the system's.
+fn find_program() -> Result<Vec<CString>, String> {
+    let directories = || module_dir().into_iter().chain(SYSTEM.iter().map(PathBuf::from));
+    let programs = coprocess::programs();
     let places: Vec<PathBuf> =
-        beside.chain(SYSTEM.iter().map(PathBuf::from)).map(|dir| dir.join("l402d")).collect();
-    let found = places.iter().find(|path| is_program(path).unwrap_or(false));
-    let found = found.and_then(|path| CString::new(path.as_os_str().as_bytes()).ok());
-    found.ok_or_else(|| {
+        programs.iter().flat_map(|program| directories().map(move |dir| dir.join(program))).collect();
+    let found = places.iter().filter(|path| is_program(path).unwrap_or(false));
+    let found: Vec<CString> =
+        found.filter_map(|path| CString::new(path.as_os_str().as_bytes()).ok()).collect();
+    if found.is_empty() {
         let places: Vec<String> = places.iter().map(|path| path.display().to_string()).collect();
-        format!("l402d is not installed: expected the program as one of {}, or l402_agent", places.join(", "))
-    })
+        return Err(format!(
+            "l402d is not installed: expected the program as one of {}, or l402_agent",
+            places.join(", ")
+        ));
+    }
+    Ok(found)
 }
 
 fn is_program(path: &Path) -> io::Result<bool> {

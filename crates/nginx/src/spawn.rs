@@ -12,8 +12,8 @@ use zeroize::Zeroizing;
 
 /// What is started, and what it is told.
 pub struct Program {
-    /// Its file.
-    pub path: CString,
+    /// Its files, the best one first: an upgrade may have taken some away since they were found.
+    pub paths: Vec<CString>,
     /// Its configuration; holds secrets.
     pub config: Zeroizing<Vec<u8>>,
     /// When the configuration was read, as text: nanoseconds since the machine started. Of two l402d the
@@ -30,16 +30,29 @@ pub struct Identity {
     pub group: libc::gid_t,
 }
 
+impl Program {
+    /// The best file that is there.
+    fn path(&self) -> io::Result<&CString> {
+        // SAFETY: reads a C string.
+        let is_there = |path: &&CString| unsafe { libc::access(path.as_ptr(), libc::X_OK) } == 0;
+        self.paths
+            .iter()
+            .find(is_there)
+            .ok_or_else(|| io::Error::other("its file is gone; install l402d again"))
+    }
+}
+
 /// Forks and runs the program. What is returned is our end of its lifeline: the child ends when that
 /// is closed, and it reads as ended when the child is gone.
 ///
 /// # Errors
 /// The system's; nothing was started. That the program can't be run shows at the lifeline.
 pub fn spawn(program: &Program, become_user: Option<Identity>) -> io::Result<OwnedFd> {
+    let path = program.path()?;
     let (ours, theirs) = socket_pair()?;
     let config = config_file(&program.config)?;
     let arguments = [
-        program.path.as_ptr(),
+        path.as_ptr(),
         c"--coprocess".as_ptr(),
         c"--generation".as_ptr(),
         program.generation.as_ptr(),
@@ -57,7 +70,7 @@ pub fn spawn(program: &Program, become_user: Option<Identity>) -> io::Result<Own
         let child = libc::fork();
         if child == 0 {
             if prepare_child(config.as_raw_fd(), theirs.as_raw_fd(), become_user) {
-                libc::execve(program.path.as_ptr(), arguments.as_ptr(), environment.as_ptr());
+                libc::execve(path.as_ptr(), arguments.as_ptr(), environment.as_ptr());
             }
             libc::write(2, complaint.as_ptr().cast(), complaint.count_bytes());
             libc::_exit(127);

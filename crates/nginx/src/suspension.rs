@@ -43,6 +43,9 @@ pub struct Suspension {
     id: Option<u64>,
     /// Made at the first wait, in the request's pool.
     alarm: Option<NonNull<Alarm>>,
+    /// When the request has waited long enough, in milliseconds of nginx's clock: set by its first wait, whatever it waits
+    /// for later.
+    deadline_ms: Option<u64>,
 }
 
 /// The timer of a request, and what it belongs to.
@@ -62,16 +65,18 @@ impl Waiter {
 impl Suspension {
     /// Not waiting.
     pub const fn new() -> Self {
-        Self { id: None, alarm: None }
+        Self { id: None, alarm: None, deadline_ms: None }
     }
 }
 
-/// Lets the request wait for the entry `id`, at most `timeout_ms`.
+/// Lets the request wait for the entry `id`. All its waits together last `timeout_ms` at most.
 ///
 /// # Errors
 /// Memory is out; the request does not wait.
 pub fn suspend(r: &Request, sale: &mut Sale, id: u64, timeout_ms: u64) -> Result<(), OutOfMemory> {
     sale.suspension.id = Some(id);
+    let now_ms = nginx::now_ms();
+    let deadline_ms = *sale.suspension.deadline_ms.get_or_insert(now_ms + timeout_ms);
     let alarm = match sale.suspension.alarm {
         Some(alarm) => alarm,
         None => {
@@ -86,7 +91,7 @@ pub fn suspend(r: &Request, sale: &mut Sale, id: u64, timeout_ms: u64) -> Result
         let event = &raw mut (*alarm.as_ptr()).event;
         (*event).data = c.cast();
         (*event).log = (*c).log;
-        ngx_add_timer(event, timeout_ms as _);
+        ngx_add_timer(event, deadline_ms.saturating_sub(now_ms) as _);
         (*r.as_ptr()).read_event_handler = Some(ngx_http_test_reading);
         // The client may have left already: look once.
         if (*(*c).read).ready() != 0 {

@@ -5,7 +5,8 @@ use gate::Response;
 use ngx::ffi::ngx_int_t;
 
 use crate::answer::JSON;
-use crate::nginx::{self, Level};
+use crate::complaints;
+use crate::nginx;
 use crate::request::{OutOfMemory, Request};
 
 /// Turns nginx's answer into ours, if it is to such a request: its header now. The body is for [`send`].
@@ -16,8 +17,8 @@ pub fn prepare(r: &Request) -> Result<Option<Response>, OutOfMemory> {
     let Some(line) = r.header_without_room().filter(|_| r.is_main()) else { return Ok(None) };
     let may_take_ecash = r.main_conf().service.as_ref().is_some_and(|service| service.may_take_ecash);
     let Some(response) = gate::too_long(line, may_take_ecash) else { return Ok(None) };
-    if let Some(line) = &response.log {
-        r.log(Level::Error, &format!("l402: {line}"));
+    if let Some(complaint) = &response.log {
+        complaints::report(r, complaint, None);
     }
     for (name, value) in &response.headers {
         r.add_response_header(name, value)?;

@@ -23,7 +23,11 @@ fn directives_are_those_of_the_reference() {
         assert_eq!(directive.arity, arity, "{}", directive.name);
         let everywhere = DIRECTIVES.contains(&format!("{entry}, EVERYWHERE"));
         let main_only = DIRECTIVES.contains(&format!("main({entry}"));
-        assert!(everywhere || main_only, "{}: contexts", directive.name);
+        let server_only = DIRECTIVES.contains(&format!("{entry}, NGX_HTTP_SRV_CONF | NGX_CONF_TAKE1"));
+        assert!(everywhere || main_only || server_only, "{}: contexts", directive.name);
+        if server_only {
+            assert_eq!(directive.contexts, [settings::Context::Server], "{}", directive.name);
+        }
         if everywhere {
             assert_eq!(directive.contexts.len(), 3, "{}", directive.name);
         }

@@ -4,7 +4,7 @@
 #[path = "../src/pending.rs"]
 mod pending;
 
-use agent_api::{Proof, Secret32, ToAgent};
+use agent_api::{PROTOCOL, Proof, Secret32, ToAgent};
 use pending::{Full, Pending};
 
 fn invoice(id: u64) -> Option<ToAgent> {
@@ -26,13 +26,14 @@ fn redeem(id: u64) -> Option<ToAgent> {
         payment_hash: [1; 32],
         proof: Proof::Preimage(Secret32::new([2; 32])),
         limit: Some(1),
+        draw: true,
     })
 }
 
 /// What would be written now, as the kinds of frames and their ids.
 fn written(table: &mut Pending<u32>) -> Vec<(&'static str, u64)> {
     let mut bytes = Vec::new();
-    while table.next_frame(&mut bytes) {}
+    while table.next_frame(PROTOCOL, &mut bytes) {}
     let mut frames = Vec::new();
     while let Some((frame, used)) = ToAgent::decode(&bytes).unwrap() {
         let kind = match frame {

@@ -54,7 +54,11 @@ pub static L402: Setting = Setting {
     doc: "Sells what this location serves: a request without a paid credential gets `402 Payment Required` \
           with an invoice. An inner `off` wins over an outer `on`, so that parts of a paid server can be free.\n\n\
           The check runs after `allow`/`deny`, `auth_basic` and `auth_request`: a client that these turn away \
-          is never asked to pay.\n\n\
+          is never asked to pay. It runs after `return` and `rewrite … redirect`, too: what these answer is free, and \
+          `nginx -t` warns of a location that sells and has one.\n\n\
+          In a server that sells, a request whose target nginx and an upstream may read as two paths is answered with \
+          400 in every location: one with a dot segment (`/a/../b`, `%2e%2e`), a segment that begins with `.;` or `..;`, \
+          a backslash, or a raw `#` ([why](../guides/upstreams.md)).\n\n\
           With a variable (from `map` or `geo`, say) each request decides. A value that is no boolean word, \
           the empty one included, is answered with 500 and one line in the error log that names it; it never \
           makes the location free.",
@@ -160,12 +164,58 @@ pub static REALM: Setting = Setting {
     default: "off",
     why: "A token opens the one path and method that it was sold for.",
     doc: "Binds tokens to a name instead of to the exact path and method: one bought anywhere in the realm \
-          serves everywhere in it. A realm ends at its virtual server unless every server that belongs to it \
+          serves everywhere in it. A realm ends at its [origin](#l402_origin) unless every server that belongs to it \
           writes `shared`. `off` leaves the realm of the outer level (so no realm can bear that name).\n\n\
           A realm is worth something only to a token that serves more than once: `nginx -t` refuses it without \
           `l402_indefinite_access on` or `l402_max_uses` of at least 2.",
     example: "location /archive/ {\n    l402 on;\n    l402_amount_msat_default 50000;\n    \
               l402_realm \"archive\";\n    l402_indefinite_access on;\n    l402_macaroon_timeout 24h;\n}",
+};
+
+/// `l402_origin`
+pub static ORIGIN: Setting = Setting {
+    key: "l402_origin",
+    env: None,
+    directive: Some(Directive {
+        name: "l402_origin",
+        arguments: "name[:port]",
+        arity: (1, 1),
+        contexts: &[Server],
+        block: &[],
+        variables: false,
+    }),
+    block_key: None,
+    kind: Kind::Origin,
+    default: "",
+    why: "None: the name that the client asked for, and the port.",
+    doc: "The shop that a token of this server is good at. Without it that is the first exact name in `server_name` where \
+          the client asks for one of the server's exact names, and else the name that the client asks for (of a wildcard, a \
+          regular expression or the default server), followed by the port that nginx listens on unless that is 80 or 443. \
+          A token is good at every exact name of its server.\n\n\
+          With it all names and ports of the server are one shop, and all servers that write the same name are, too. It \
+          also keeps tokens good when a host is renamed.\n\n\
+          `nginx -t` refuses two servers that sell and can be asked for as one origin, unless both say theirs. Ports 80 and \
+          443 count as one, and addresses are not looked at.",
+    example: "server {\n    listen 8080;\n    server_name new.example;\n    l402_origin old.example;\n}",
+};
+
+/// `l402_shared_cache`
+pub static SHARED_CACHE: Setting = Setting {
+    key: "l402_shared_cache",
+    env: None,
+    directive: everywhere("l402_shared_cache", "on | off", false),
+    block_key: None,
+    kind: Kind::Flag,
+    default: "off",
+    why: "A cache that serves what was paid for to who has not paid gives it away.",
+    doc: "Whether shared caches (a CDN, a proxy in front) may keep what was paid for. Off, an answer that was paid for says \
+          `Cache-Control: private` whatever else the upstream, `expires` or `add_header` say: `public`, `s-maxage` and \
+          headers for shared caches alone are taken out, and `Vary` names the headers that hold credentials. The same holds \
+          for an answer that is free by a variable of `l402`, but for `Vary`. `proxy_cache` of the same location is not \
+          concerned: nginx looks at it after the payment.\n\n\
+          On, these answers go out as they are. An answer that carries a token of its own is `no-store` in any case, and \
+          so is every 402 and 401.",
+    example: "# The CDN asks for the payment itself.\nl402_shared_cache on;",
 };
 
 /// `l402_invoice_rate_limit`
@@ -179,7 +229,11 @@ pub static INVOICE_RATE_LIMIT: Setting = Setting {
     why: "A location that few know needs none; how many challenges are too many only the operator can say.",
     doc: "How many challenges a client address gets in this location: `5r/m` is five at once, and then one each twelve \
           seconds. Beyond that the answer is 429 with `Retry-After`, and no invoice is made. Requests that have paid are \
-          not counted. `r/s`, `r/m` and `r/h` are known; a number alone is per minute.\n\n\
+          not counted.\n\n\
+          With `l402_auto_detect_payment on` it also limits how often the wallet is asked whether a payment has arrived: ten \
+          times as often, counted by itself; twice a second for each address where this directive is `off`. What l402d \
+          knows already is not counted, and neither is a look-up that finds the payment. Beyond it the answer is 429, and \
+          the token stays good. `r/s`, `r/m` and `r/h` are known; a number alone is per minute.\n\n\
           The address is the one that nginx has (`set_real_ip_from` and `real_ip_header` choose it behind a proxy); of \
           IPv6 the first 64 bits count. With `REDIS_URL` all hosts count together; without Redis, or while it can't be \
           reached, each counts for itself.",
@@ -420,6 +474,8 @@ const MODULE: &[&Setting] = &[
     &INDEFINITE_ACCESS,
     &AUTO_DETECT_PAYMENT,
     &REALM,
+    &ORIGIN,
+    &SHARED_CACHE,
     &INVOICE_RATE_LIMIT,
     &BACKEND,
     &LNURL_ADDR,

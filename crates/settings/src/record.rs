@@ -81,6 +81,8 @@ pub enum Kind {
     Timeout,
     /// A realm's name.
     Realm,
+    /// An origin.
+    Origin,
     /// `unix:/path`.
     UnixSocket,
     /// A backend's name.
@@ -177,6 +179,7 @@ impl Kind {
             Self::Realm => {
                 "a name of 1 to 128 bytes without control characters, optionally followed by the word shared, or off"
             }
+            Self::Origin => "a host's name, or name:port, such as shop.example or shop.example:8443",
             Self::UnixSocket => "unix: followed by an absolute path of at most 107 bytes",
             Self::BackendName => "a name of 1 to 64 letters, digits, \"-\" or \"_\"",
             Self::BackendType => crate::backend::EXPECTED,
@@ -329,6 +332,11 @@ impl Setting {
             let words: Vec<&[u8]> = args.iter().map(AsRef::as_ref).collect();
             self.invalid(&words.join(&b' '))
         })
+    }
+
+    /// An origin, in lower case.
+    pub fn origin(&self, text: impl AsRef<[u8]>) -> Result<String, Complaint> {
+        value::origin(text.as_ref()).ok_or_else(|| self.invalid(text.as_ref()))
     }
 
     /// How often something may be done; `None` is `off`.

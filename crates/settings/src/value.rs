@@ -131,6 +131,28 @@ pub fn realm<T: AsRef<[u8]>>(args: &[T]) -> Option<Option<Realm>> {
     fits.then(|| Some(Realm { name: name.to_owned(), shared }))
 }
 
+/// The longest origin: a DNS name and a port.
+const MAX_ORIGIN: usize = 253 + 6;
+
+/// `name` or `name:port`, in lower case; an IPv6 address in brackets is a name.
+pub fn origin(text: &[u8]) -> Option<String> {
+    let text = std::str::from_utf8(text).ok().filter(|text| text.len() <= MAX_ORIGIN)?;
+    let (name, port) = match text.rsplit_once(':').filter(|_| !text.ends_with(']')) {
+        Some((name, port)) => (name, Some(port)),
+        None => (text, None),
+    };
+    let is_port = |text: &str| !text.starts_with(['0', '+']) && text.parse::<u16>().is_ok();
+    let inner = name.strip_prefix('[').and_then(|name| name.strip_suffix(']'));
+    let fits = match inner {
+        Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
+        None => {
+            !name.is_empty()
+                && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_'))
+        }
+    };
+    (fits && port.is_none_or(is_port)).then(|| text.to_ascii_lowercase())
+}
+
 /// How often something may be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {

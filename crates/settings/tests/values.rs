@@ -11,6 +11,36 @@ use settings::{
 };
 
 #[test]
+fn origins() {
+    for (text, expected) in [
+        ("shop.example", Some("shop.example")),
+        ("Shop.Example:8443", Some("shop.example:8443")),
+        ("localhost", Some("localhost")),
+        ("a_b-c", Some("a_b-c")),
+        ("192.0.2.1:81", Some("192.0.2.1:81")),
+        ("[2001:DB8::1]", Some("[2001:db8::1]")),
+        ("[2001:db8::1]:81", Some("[2001:db8::1]:81")),
+        ("", None),
+        (":80", None),
+        ("shop.example:", None),
+        ("shop.example:0", None),
+        ("shop.example:080", None),
+        ("shop.example:65536", None),
+        ("https://shop.example", None),
+        ("shop.example/a", None),
+        ("*.shop.example", None),
+        ("$host", None),
+        ("shop example", None),
+        ("2001:db8::1", None),
+        ("[shop]", None),
+        ("caf\u{e9}.example", None),
+    ] {
+        assert_eq!(value::origin(text.as_bytes()).as_deref(), expected, "{text:?}");
+    }
+    assert_eq!(value::origin("a".repeat(300).as_bytes()), None);
+}
+
+#[test]
 fn rates() {
     let rate = |limit, window_s| Some(Some(value::Rate { limit, window_s }));
     for (text, expected) in [

@@ -36,7 +36,7 @@ fn macaroon(caveats: &[&str]) -> Macaroon {
 }
 
 const SOLD: [&str; 5] =
-    ["server=shop.test", "path=/article", "method=GET", "valid_until=1800003600", "uses=1"];
+    ["origin=shop.test", "path=/article", "method=GET", "valid_until=1800003600", "uses=1"];
 
 fn token(caveats: &[&str]) -> String {
     macaroon(caveats).to_base64()
@@ -47,7 +47,7 @@ fn paid(caveats: &[&str]) -> String {
 }
 
 fn challenge(token: &str, invoice: &str) -> String {
-    Challenge { macaroon_b64: token, invoice, offer: None }.header_value()
+    Challenge { macaroon_b64: token, invoice, offer: None, error: None }.header_value()
 }
 
 /// Compares with a file of `tests/golden`.
@@ -84,8 +84,9 @@ fn a_good_challenge() {
 #[test]
 fn an_offer_is_shown_and_a_bolt12_invoice_named() {
     let token = token(&SOLD);
-    let with =
-        |invoice: &str| Challenge { macaroon_b64: &token, invoice, offer: Some("lno1pp") }.header_value();
+    let with = |invoice: &str| {
+        Challenge { macaroon_b64: &token, invoice, offer: Some("lno1pp"), error: None }.header_value()
+    };
     let found = inspect(&with(&bolt11(|_| {})), NOW, false);
     assert!(found.render(NOW).contains("  offer         lno1pp\n"), "{}", found.render(NOW));
     assert_eq!(found.problems, Vec::<String>::new());
@@ -152,9 +153,9 @@ fn what_is_wrong_with_a_token() {
     problem("", "nothing to inspect");
     problem("L402", "the token is missing");
     problem(&token(&["colour=red"]), "colour=red");
-    problem(&token(&["server=a", "path=/", "method=GET", "uses=1", "uses=2"]), "contradict");
+    problem(&token(&["origin=a", "path=/", "method=GET", "uses=1", "uses=2"]), "contradict");
     problem(
-        &token(&["server=a", "path=/", "method=GET", "valid_until=1799999990", "uses=1"]),
+        &token(&["origin=a", "path=/", "method=GET", "valid_until=1799999990", "uses=1"]),
         "expired 10 s ago",
     );
     problem(&token(&["uses=1"]), "not those of a token sold here");

@@ -42,7 +42,13 @@ pub fn read_all(text: &str, now: u64, show_secrets: bool) -> (Vec<Token>, Vec<St
             Found::Tokens(found) => {
                 for item in found {
                     match item {
-                        Ok(item) => add(view(&item.macaroon, item.preimage.as_ref(), now, show_secrets)),
+                        Ok(item) => {
+                            let preimage = item.preimage.as_ref().and_then(|found| found.as_ref().ok());
+                            add(view(&item.macaroon, preimage, now, show_secrets));
+                            if let Some(Err(error)) = item.preimage {
+                                add((None, vec![error.to_string()]));
+                            }
+                        }
                         Err(error) => add((None, vec![error.to_string()])),
                     }
                 }
@@ -159,8 +165,8 @@ fn is_specified(caveat: &str) -> bool {
 
 /// The caveats of this project.
 fn is_ours(caveat: &str) -> bool {
-    const KEYS: [&str; 8] =
-        ["server", "path", "method", "realm", "valid_until", "uses", "amount_msat", "preimage"];
+    const KEYS: [&str; 9] =
+        ["origin", "path", "method", "realm", "route", "valid_until", "uses", "amount_msat", "preimage"];
     caveat.split_once('=').is_some_and(|(key, _)| KEYS.contains(&key)) || caveat.starts_with(THIRD_PARTY)
 }
 

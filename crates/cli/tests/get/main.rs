@@ -126,23 +126,42 @@ fn a_realm_is_bought_once() {
 }
 
 #[test]
-fn a_refused_token_is_dropped_and_one_new_payment_made() {
+fn after_a_402_the_token_is_dropped_and_one_new_payment_made() {
     let world = World::new();
     assert_eq!(world.json("/page", &[]).0, 0);
-    for set in [|manner: &mut Manner| manner.greedy = true, |manner: &mut Manner| manner.forgetful = true] {
-        world.shop.manner(set);
-        let before = world.payments();
-        let (code, report) = world.json("/page", &[]);
-        assert_eq!((code, report["paid_msat"].as_u64()), (5, Some(PRICE)), "{report}");
-        assert_eq!(world.payments(), before + 1);
-        world.shop.manner(|manner| (manner.greedy, manner.forgetful) = (false, false));
-    }
+    world.shop.manner(|manner| manner.greedy = true);
+    let before = world.payments();
     let (code, report) = world.json("/page", &[]);
-    assert_eq!(
-        (code, &report["token_reused"]),
-        (0, &Value::Bool(true)),
-        "what was refused once is tried again"
-    );
+    assert_eq!((code, report["paid_msat"].as_u64()), (5, Some(PRICE)), "{report}");
+    assert_eq!(world.payments(), before + 1);
+    world.shop.manner(|manner| manner.greedy = false);
+    let (code, report) = world.json("/page", &[]);
+    let reused = (code, &report["token_reused"]);
+    assert_eq!(reused, (0, &Value::Bool(true)), "what was refused once is tried again");
+}
+
+/// Whatever spoils what is presented would spoil the next token too.
+#[test]
+fn after_a_401_nothing_is_bought_and_the_token_is_kept() {
+    let world = World::new();
+    assert_eq!(world.json("/page", &[]).0, 0);
+    world.shop.manner(|manner| manner.forgetful = true);
+    let before = world.payments();
+    for _ in 0..2 {
+        let (code, report) = world.json("/page", &[]);
+        assert_eq!((code, report["error"]["kind"].as_str()), (5, Some("refused_after_payment")), "{report}");
+        assert_eq!(
+            (report["status"].as_u64(), report["paid_msat"].as_u64()),
+            (Some(401), Some(0)),
+            "{report}"
+        );
+        let text = report["error"]["message"].as_str().unwrap_or_default();
+        assert!(text.contains("signed with a key that is gone") && text.contains("none is bought"), "{text}");
+    }
+    assert_eq!(world.payments(), before);
+    world.shop.manner(|manner| manner.forgetful = false);
+    let (code, report) = world.json("/page", &[]);
+    assert_eq!((code, &report["token_reused"]), (0, &Value::Bool(true)), "{report}");
 }
 
 #[test]

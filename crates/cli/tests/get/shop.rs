@@ -9,7 +9,7 @@ use std::thread::{self, JoinHandle};
 
 use l402::challenge::{Challenge, error_header};
 use l402::credential::{self, Found};
-use l402::{Identifier, Macaroon, PaymentHash, RootKey, Scope, Terms, TokenId, Uses};
+use l402::{Identifier, Macaroon, Origin, PaymentHash, Place, RootKey, Scope, Terms, TokenId, Uses};
 use lnsim::{InvoiceSpec, Sim, State};
 
 /// One request, as it came.
@@ -164,7 +164,7 @@ impl Inner {
             return (401, format!("WWW-Authenticate: {error}\r\n"), String::new());
         }
         assert!(credential.macaroon.verify_signature(&self.root));
-        let Some(preimage) = credential.preimage else {
+        let Some(Ok(preimage)) = credential.preimage else {
             if manner.fresh_for_alone {
                 return self.challenge(request, &manner);
             }
@@ -194,7 +194,8 @@ impl Inner {
         }
         let macaroon_b64 = macaroon.to_base64();
         let value =
-            Challenge { macaroon_b64: &macaroon_b64, invoice: &invoice.bolt11, offer: None }.header_value();
+            Challenge { macaroon_b64: &macaroon_b64, invoice: &invoice.bolt11, offer: None, error: None }
+                .header_value();
         (402, format!("WWW-Authenticate: {value}\r\n"), String::new())
     }
 
@@ -211,15 +212,18 @@ impl Inner {
         let scope = if path.starts_with("/realm/") {
             Scope::Realm { name: "gold", shared: false }
         } else {
-            Scope::Request { path: path.as_bytes(), method: &request.method }
+            Scope::Request
         };
         let uses = if path.starts_with("/once") { Uses::Limited(1) } else { Uses::Unlimited };
-        let terms = Terms { server: "shop.test", scope, valid_until: None, uses, amount: None };
+        let origin = Origin { name: b"shop.test", names: None, port: None };
+        let place = Place { origin, path: path.as_bytes(), method: &request.method, route: None };
+        let terms = Terms { place, scope, valid_until: None, uses, amount: None };
         let identifier = Identifier::new(hash, TokenId::new(self.root.id(), [9; 28]));
         let token = Macaroon::mint(&self.root, &identifier, "shop.test", terms.caveats()).to_base64();
         let value = match manner.challenge {
             Some(form) => form(&token, &invoice.bolt11),
-            None => Challenge { macaroon_b64: &token, invoice: &invoice.bolt11, offer: None }.header_value(),
+            None => Challenge { macaroon_b64: &token, invoice: &invoice.bolt11, offer: None, error: None }
+                .header_value(),
         };
         (402, format!("WWW-Authenticate: {value}\r\n"), "pay first\n".into())
     }

@@ -63,7 +63,8 @@ fn a_challenge_says_what_its_invoice_is_over() {
 }
 
 #[test]
-fn challenges_are_counted_by_route_and_address() {
+fn challenges_are_counted_by_location_and_address() {
+    let policy = Policy { location: "/a", rate: Some(Rate { limit: 5, window_s: 60 }), ..policy() };
     for (address, key) in [
         ("192.0.2.1", "/a 192.0.2.1"),
         ("2001:db8:1:2:3:4:5:6", "/a 2001:db8:1:2::"),
@@ -71,19 +72,20 @@ fn challenges_are_counted_by_route_and_address() {
         ("::ffff:192.0.2.1", "/a ::ffff:192.0.2.1"),
         ("unix:", "/a unix:"),
     ] {
-        assert_eq!(gate::rate_key("/a", address.as_bytes()), key);
+        let request = Request { client: address.as_bytes(), ..request(None) };
+        let (_, step) = Gate::start(&policy, &request, &keys(), NOW);
+        let Question::Invoice { rate: Some(asked), .. } = asked(step) else { panic!("no rate") };
+        assert_eq!(asked, ClientRate { key: key.to_owned(), limit: 5, window_s: 60 });
     }
 }
 
 #[test]
 fn whoever_asks_too_often_is_told_when_to_come_back() {
-    let rate = Rate { key: "/paid 192.0.2.1", limit: 5, window_s: 60 };
-    let (mut gate, step) = start(&Policy { rate: Some(rate), ..policy() }, None);
-    let Question::Invoice { rate: Some(asked), .. } = asked(step) else { panic!("no rate") };
-    assert_eq!((asked.key.as_str(), asked.limit, asked.window_s), (rate.key, 5, 60));
+    let rate = Some(Rate { limit: 5, window_s: 60 });
+    let (mut gate, _) = start(&Policy { rate, ..policy() }, None);
     let limited = Answer::Failed(Failure::Limited { retry_after_s: 12 });
     let response = answered(gate.resume(limited, &keys(), NOW));
-    assert_eq!((response.status, response.outcome, response.log.as_deref()), (429, Outcome::Limited, None));
+    assert_eq!((response.status, response.outcome, &response.log), (429, Outcome::Limited, &None));
     assert_eq!(header(&response, "Retry-After"), Some("12"));
     assert_eq!(header(&response, "WWW-Authenticate"), None);
 }
@@ -135,13 +137,13 @@ fn the_token_binds_what_is_sold() {
         (
             policy(),
             Request { method: "POST", path: b"/a b", ..get.clone() },
-            &["server=example.com", "path=/a%20b", "method=POST", "uses=1"],
+            &["origin=example.com", "path=/a%20b", "method=POST", "uses=1"],
         ),
         (
             Policy { timeout_s: 60, uses: Uses::Limited(5), computed_price: true, ..policy() },
             get.clone(),
             &[
-                "server=example.com",
+                "origin=example.com",
                 "path=/paid",
                 "method=GET",
                 "valid_until=1800000060",
@@ -152,7 +154,7 @@ fn the_token_binds_what_is_sold() {
         (
             Policy { realm: Some(&gold), ..reusable() },
             get.clone(),
-            &["server=example.com", "realm=gold", "uses=unlimited"],
+            &["origin=example.com", "realm=gold", "uses=unlimited"],
         ),
         (Policy { realm: Some(&everywhere), ..reusable() }, get.clone(), &["realm=gold", "uses=unlimited"]),
     ] {

@@ -17,7 +17,7 @@ fn a_reusable_token_is_granted_at_once() {
 
 #[test]
 fn a_counted_token_draws_a_use() {
-    let five = ["server=example.com", "path=/paid", "method=GET", "uses=5"];
+    let five = ["origin=example.com", "path=/paid", "method=GET", "uses=5"];
     for (caveats, limit) in [(SINGLE, 1), (five, 5)] {
         let (mut gate, step) = start(&policy(), Some(&paid(&caveats)));
         assert_eq!(asked(step), redeem(Proof::Preimage(preimage()), Some(limit)));
@@ -41,34 +41,69 @@ fn a_get_token_serves_head_and_no_other_method() {
         granted(Gate::start(&reusable(), &with(method), &keys(), NOW).1);
     }
     for method in ["POST", "PUT", "DELETE", "get", "OPTIONS", ""] {
-        let (_, step) = Gate::start(&reusable(), &with(method), &keys(), NOW);
-        assert_eq!(refusal(answered(step)), "the token is for another method");
+        let (gate, step) = Gate::start(&reusable(), &with(method), &keys(), NOW);
+        let reason = stale_in(&challenged(gate, step).0);
+        assert_eq!(reason, "the token is for another method; this buys one for this request");
     }
 }
 
 #[test]
-fn other_paths_servers_and_realms_are_refused() {
+fn a_head_needs_a_use_and_draws_none() {
+    let header = paid(&SINGLE);
+    let head = Request { method: "HEAD", ..request(Some(&header)) };
+    let (mut gate, step) = Gate::start(&policy(), &head, &keys(), NOW);
+    assert!(matches!(asked(step), Question::Redeem { draw: false, limit: Some(1), .. }));
+    assert_eq!(granted(gate.resume(Answer::Granted { remaining: Some(1) }, &keys(), NOW)).remaining, Some(1));
+    let (mut gate, _) = Gate::start(&policy(), &head, &keys(), NOW);
+    let step = gate.resume(Answer::UsedUp, &keys(), NOW);
+    assert!(stale_in(&challenged(gate, step).0).contains("used up"));
+}
+
+#[test]
+fn what_a_rewrite_leads_to_is_sold_by_itself() {
+    let single = paid(&SINGLE);
+    let route = Some(&b"/full/paid"[..]);
+    let led = Request { route, ..request(Some(&single)) };
+    let (gate, step) = Gate::start(&policy(), &led, &keys(), NOW);
+    let (response, token) = challenged(gate, step);
+    assert_eq!(stale_in(&response), "the token is for another route; this buys one for this request");
+    let sold =
+        ["origin=example.com", "path=/paid", "method=GET", "route=/full/paid", "uses=1", "amount_msat=10000"];
+    assert_eq!(token.first_party_texts(), sold);
+    let of_route = paid(&sold);
+    let (_, step) = Gate::start(&policy(), &Request { route, ..request(Some(&of_route)) }, &keys(), NOW);
+    asked(step);
+    assert!(stale(&policy(), &of_route).contains("another route"));
+    // The price of what it leads to may have risen since.
+    let dear = Policy { amount_msat: 10_001, ..policy() };
+    let (gate, step) = Gate::start(&dear, &Request { route, ..request(Some(&of_route)) }, &keys(), NOW);
+    assert!(stale_in(&challenged(gate, step).0).contains("paid for less"));
+}
+
+#[test]
+fn tokens_of_other_paths_origins_and_realms_buy_another() {
     let gold = realm("gold", false);
     let shared = realm("gold", true);
     let silver = realm("silver", false);
     let at = |realm| Policy { realm, ..reusable() };
-    let of_gold = paid(&["server=example.com", "realm=gold", "uses=unlimited"]);
+    let of_gold = paid(&["origin=example.com", "realm=gold", "uses=unlimited"]);
     let of_all = paid(&["realm=gold", "uses=unlimited"]);
     granted(start(&at(Some(&gold)), Some(&of_gold)).1);
     granted(start(&at(Some(&shared)), Some(&of_all)).1);
     for (policy, header, key) in [
-        (reusable(), paid(&["server=example.com", "path=/PAID", "method=GET", "uses=unlimited"]), "path"),
-        (reusable(), paid(&["server=example.com", "path=/paid/", "method=GET", "uses=unlimited"]), "path"),
-        (reusable(), paid(&["server=other.com", "path=/paid", "method=GET", "uses=unlimited"]), "server"),
+        (reusable(), paid(&["origin=example.com", "path=/PAID", "method=GET", "uses=unlimited"]), "path"),
+        (reusable(), paid(&["origin=example.com", "path=/paid/", "method=GET", "uses=unlimited"]), "path"),
+        (reusable(), paid(&["origin=other.com", "path=/paid", "method=GET", "uses=unlimited"]), "origin"),
         (reusable(), of_gold.clone(), "realm"),
         (at(Some(&silver)), of_gold.clone(), "realm"),
         (at(Some(&gold)), paid(&MANY), "realm"),
-        (at(Some(&gold)), of_all.clone(), "server"),
-        (Policy { server: "other.com", ..at(Some(&gold)) }, of_gold.clone(), "server"),
+        (at(Some(&gold)), of_all.clone(), "origin"),
+        (Policy { origin: shop("other.com"), ..at(Some(&gold)) }, of_gold.clone(), "origin"),
     ] {
-        assert_eq!(refused(&policy, &header), format!("the token is for another {key}"));
+        let expected = format!("the token is for another {key}; this buys one for this request");
+        assert_eq!(stale(&policy, &header), expected);
     }
-    let elsewhere = Policy { server: "other.com", ..at(Some(&shared)) };
+    let elsewhere = Policy { origin: shop("other.com"), ..at(Some(&shared)) };
     granted(start(&elsewhere, Some(&of_all)).1);
 }
 
@@ -110,7 +145,6 @@ fn malformed_forged_and_foreign_credentials_are_refused() {
         (&paid(&single_and("services=a:0")), "the token has a caveat that is not known here"),
         (&paid(&single_and("uses=2")), "the token's uses caveats contradict each other"),
         (&paid(&single_and("uses=x")), "the token's uses caveat can't be read"),
-        (&paid(&["uses=1"]), "the token's caveats are not those of a token sold here"),
     ] {
         assert_eq!(refused(&policy(), header), text, "{header}");
     }
@@ -130,13 +164,97 @@ fn odd_preimages_say_what_is_needed() {
         // A payment hash is public and proves nothing.
         (&hash, wrong),
     ] {
-        for auto_detect in [false, true] {
-            assert_eq!(refused(&Policy { auto_detect, ..policy() }, &format!("L402 {mac}:{pre}")), text);
-        }
+        let header = format!("L402 {mac}:{pre}");
+        assert_eq!(refused(&policy(), &header), text);
+        // With auto-detect the wallet's word counts, and such a preimage is none.
+        let auto = Policy { auto_detect: true, ..policy() };
+        let (mut gate, step) = start(&auto, Some(&header));
+        assert_eq!(asked(step), redeem(look_up(), Some(1)));
+        granted(gate.resume(Answer::Granted { remaining: Some(0) }, &keys(), NOW));
+        let (mut gate, _) = start(&auto, Some(&header));
+        let same = answered(gate.resume(unsettled("lnbcrt1same", NOW + 33), &keys(), NOW));
+        let challenge = challenge::parse(super::header(&same, "WWW-Authenticate").unwrap()).unwrap();
+        assert_eq!((challenge.invoice.as_str(), challenge.token.as_str()), ("lnbcrt1same", mac.as_str()));
     }
     let odd_caveat = format!("preimage={}", "ab".repeat(48));
     let header = format!("L402 {}", macaroon(&single_and(&odd_caveat)).to_base64());
     assert_eq!(refused(&policy(), &header), wallet);
+    let two = format!("L402 {mac}:{}, {mac}:{other}", preimage().expose_hex());
+    assert_eq!(refused(&policy(), &two), "the credential has two different preimages");
+}
+
+#[test]
+fn credentials_are_bounded() {
+    let caveats = [&SINGLE[..], &["uses=1"; 27]].concat();
+    let token = |number: u8| {
+        let preimage = Preimage::from_bytes([number; 32]);
+        let id = Identifier::new(preimage.payment_hash(), TokenId::new(key().id(), [number; 28]));
+        format!("{}:{}", Macaroon::mint(&key(), &id, "", caveats.clone()).to_base64(), preimage.expose_hex())
+    };
+    // The fifth has more caveats than are left.
+    let five = format!("L402 {}", (0..5).map(token).collect::<Vec<_>>().join(","));
+    let (mut gate, mut step) = start(&policy(), Some(&five));
+    for _ in 0..4 {
+        asked(step);
+        step = gate.resume(Answer::UsedUp, &keys(), NOW);
+    }
+    challenged(gate, step);
+    // Eight tokens in all, whichever header they come in.
+    let pairs: Vec<String> =
+        (0..8).map(|more| paid(&[&SINGLE[..], &vec!["uses=1"; more]].concat())[5..].to_owned()).collect();
+    let (authorization, metadata) = (format!("L402 {}", pairs.join(",")), second().1);
+    let both = Request { metadata_macaroon: Some(metadata.as_bytes()), ..request(Some(&authorization)) };
+    let (mut gate, mut step) = Gate::start(&policy(), &both, &keys(), NOW);
+    for _ in 0..8 {
+        assert!(matches!(asked(step), Question::Redeem { payment_hash, .. } if payment_hash == hash()));
+        step = gate.resume(Answer::UsedUp, &keys(), NOW);
+    }
+    challenged(gate, step);
+    // Longer headers are not read, unless they are none of ours.
+    let long = format!("L402 {}", "x".repeat(16 * 1024));
+    assert_eq!(refused(&policy(), &long), "the credential is too long to be read");
+    let bearer = format!("Bearer {}", "x".repeat(16 * 1024));
+    let (gate, step) = start(&policy(), Some(&bearer));
+    challenged(gate, step);
+}
+
+#[test]
+fn one_request_has_the_wallet_asked_about_one_payment() {
+    let (second_hash, second) = second();
+    let alone = [macaroon(&SINGLE).to_base64(), second.split(':').next().unwrap().to_owned()];
+    let header = format!("L402 {}", alone.join(", "));
+    let auto = Policy { auto_detect: true, ..policy() };
+    let known = |step: Step| match asked(step) {
+        Question::Redeem { payment_hash, proof, .. } => (payment_hash, proof),
+        other => panic!("{other:?}"),
+    };
+    let (mut gate, step) = start(&auto, Some(&header));
+    assert_eq!(known(step), (hash(), look_up()));
+    // What l402d knows of the other one costs nobody anything.
+    let step = gate.resume(unsettled("lnbcrt1same", NOW + 33), &keys(), NOW);
+    assert_eq!(known(step), (second_hash, Proof::Known));
+    assert_eq!(
+        granted(gate.resume(Answer::Granted { remaining: Some(0) }, &keys(), NOW)).payment_hash,
+        second_hash
+    );
+    let (mut gate, _) = start(&auto, Some(&header));
+    gate.resume(unsettled("lnbcrt1same", NOW + 33), &keys(), NOW);
+    let response = answered(gate.resume(Answer::CannotLookUp, &keys(), NOW));
+    assert_eq!(response.outcome, Outcome::Unpaid);
+}
+
+#[test]
+fn look_ups_are_counted_apart_from_challenges() {
+    let header = format!("L402 {}", macaroon(&SINGLE).to_base64());
+    let rate = Some(Rate { limit: 5, window_s: 60 });
+    let (mut gate, step) = start(&Policy { auto_detect: true, rate, ..policy() }, Some(&header));
+    let Question::Redeem { proof: Proof::LookUp(asked), .. } = asked(step) else { panic!("no look-up") };
+    let key = "look-up example.com/paid 192.0.2.1".to_owned();
+    assert_eq!(asked, ClientRate { key, limit: 50, window_s: 60 });
+    let limited = Answer::Failed(Failure::Limited { retry_after_s: 3 });
+    let response = answered(gate.resume(limited, &keys(), NOW));
+    assert_eq!((response.status, response.outcome), (429, Outcome::Limited));
+    assert_eq!(super::header(&response, "Retry-After"), Some("3"));
 }
 
 #[test]
@@ -145,11 +263,11 @@ fn a_macaroon_alone_needs_auto_detect() {
     assert_eq!(refused(&policy(), &header), NEEDS);
     let auto = Policy { auto_detect: true, ..policy() };
     let (mut gate, step) = start(&auto, Some(&header));
-    assert_eq!(asked(step), redeem(Proof::LookUp, Some(1)));
+    assert_eq!(asked(step), redeem(look_up(), Some(1)));
     granted(gate.resume(Answer::Granted { remaining: Some(0) }, &keys(), NOW));
     let many = format!("L402 {}", macaroon(&MANY).to_base64());
     let (mut gate, step) = start(&auto, Some(&many));
-    assert_eq!(asked(step), redeem(Proof::LookUp, None));
+    assert_eq!(asked(step), redeem(look_up(), None));
     assert_eq!(granted(gate.resume(Answer::Granted { remaining: None }, &keys(), NOW)).remaining, None);
 }
 
@@ -203,8 +321,9 @@ fn auto_detect_without_means_says_so() {
 
 #[test]
 fn good_but_stale_gets_a_fresh_challenge() {
+    let former = paid(&["server=example.com", "path=/paid", "method=GET", "uses=1"]);
     let expired =
-        paid(&["server=example.com", "path=/paid", "method=GET", "valid_until=1799999999", "uses=1"]);
+        paid(&["origin=example.com", "path=/paid", "method=GET", "valid_until=1799999999", "uses=1"]);
     let rotated_away = {
         let old = RootKey::from_bytes([3; 32]);
         let id = Identifier::new(hash(), TokenId::new(old.id(), [0; 28]));
@@ -212,23 +331,24 @@ fn good_but_stale_gets_a_fresh_challenge() {
     };
     for (header, detail) in [
         (expired, "has expired"),
+        (former, "not of the kind that is sold here"),
+        (paid(&["uses=1"]), "not of the kind that is sold here"),
         (rotated_away, "a key that is not in use"),
         (paid(&single_and("amount_msat=9999")), "paid for less"),
     ] {
-        let (gate, step) = start(&policy(), Some(&header));
-        assert!(challenged(gate, step).0.body.contains(detail), "{detail}");
+        assert!(stale(&policy(), &header).contains(detail), "{detail}");
     }
     for (answer, detail) in [(Answer::UsedUp, "used up"), (Answer::Dead, "was not paid in time")] {
         let (mut gate, _) = start(&policy(), Some(&paid(&SINGLE)));
         let step = gate.resume(answer, &keys(), NOW);
-        assert!(challenged(gate, step).0.body.contains(detail), "{detail}");
+        assert!(stale_in(&challenged(gate, step).0).contains(detail), "{detail}");
     }
 }
 
 #[test]
 fn the_last_second_is_still_good() {
     let header =
-        paid(&["server=example.com", "path=/paid", "method=GET", "valid_until=1800000000", "uses=unlimited"]);
+        paid(&["origin=example.com", "path=/paid", "method=GET", "valid_until=1800000000", "uses=unlimited"]);
     granted(start(&reusable(), Some(&header)).1);
     let (gate, step) = Gate::start(&reusable(), &request(Some(&header)), &keys(), NOW + 1);
     challenged(gate, step);
@@ -302,7 +422,7 @@ fn after_a_failure_only_what_needs_no_asking_is_tried() {
     let (mut gate, _) = start(&policy(), Some(&format!("{single}, {second}")));
     assert_eq!(answered(gate.resume(failed.clone(), &keys(), NOW)).status, 504);
     // The payment may be good: stale ones beside it ask for no second one.
-    let expired = paid(&["server=example.com", "path=/paid", "method=GET", "valid_until=1", "uses=1"]);
+    let expired = paid(&["origin=example.com", "path=/paid", "method=GET", "valid_until=1", "uses=1"]);
     let (mut gate, _) = start(&policy(), Some(&format!("{expired}, {second}")));
     assert_eq!(answered(gate.resume(failed.clone(), &keys(), NOW)).status, 504);
     // A reusable one behind it still admits.

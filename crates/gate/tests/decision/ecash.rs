@@ -45,7 +45,7 @@ fn refused(step: Step) -> String {
 #[test]
 fn a_payment_is_drawn_from_and_let_through() {
     let (mut gate, step) = start(&policy());
-    assert_eq!(terms(step), "server=example.com\npath=/paid\nmethod=GET\nuses=1");
+    assert_eq!(terms(step), "origin=example.com\npath=/paid\nmethod=GET\nuses=1");
     let step = gate.resume(paid_at(NOW), &keys(), NOW);
     assert_eq!(asked(step), redeem(Proof::Preimage(preimage()), Some(1)));
     let grant = granted(gate.resume(Answer::Granted { remaining: Some(0) }, &keys(), NOW));
@@ -111,7 +111,7 @@ fn two_sales_never_have_the_same_terms() {
     let shared = Realm { name: "archive".to_owned(), shared: true };
     let policies = [
         policy(),
-        Policy { server: "other.example", ..policy() },
+        Policy { origin: crate::shop("other.example"), ..policy() },
         Policy { uses: Uses::Limited(2), ..policy() },
         reusable(),
         Policy { realm: Some(&realm), ..reusable() },
@@ -132,15 +132,15 @@ fn two_sales_never_have_the_same_terms() {
 
 #[test]
 fn who_has_a_good_token_keeps_the_ecash() {
-    let header = paid(&["server=example.com", "path=/paid", "method=GET", "uses=unlimited"]);
+    let header = paid(&["origin=example.com", "path=/paid", "method=GET", "uses=unlimited"]);
     let request = Request { ecash: Some(TOKEN.as_bytes()), ..request(Some(&header)) };
     granted(Gate::start(&policy(), &request, &keys(), NOW).1);
     // A bad one is no reason to refuse ecash.
-    let other = paid(&["server=example.com", "path=/other", "method=GET", "uses=1"]);
+    let other = paid(&["origin=example.com", "path=/other", "method=GET", "uses=1"]);
     let request = Request { ecash: Some(TOKEN.as_bytes()), ..crate::request(Some(&other)) };
     terms(Gate::start(&policy(), &request, &keys(), NOW).1);
     // While nothing can be said of the token, no ecash is taken for it.
-    let single = paid(&["server=example.com", "path=/paid", "method=GET", "uses=1"]);
+    let single = paid(&["origin=example.com", "path=/paid", "method=GET", "uses=1"]);
     let request = Request { ecash: Some(TOKEN.as_bytes()), ..crate::request(Some(&single)) };
     let (mut gate, _) = Gate::start(&policy(), &request, &keys(), NOW);
     let failed = gate.resume(Answer::Failed(Failure::Unavailable { retry_after_s: 1 }), &keys(), NOW);

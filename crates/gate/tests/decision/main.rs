@@ -10,8 +10,8 @@ mod properties;
 mod responses;
 
 use gate::{
-    Answer, Failure, Gate, Grant, Outcome, Policy, Proof, Question, Rate, Realm, Request, Response, Step,
-    Uses,
+    Answer, ClientRate, Complaint, Failure, Gate, Grant, Origin, Outcome, Policy, Proof, Question, Rate,
+    Realm, Request, Response, Step, Uses,
 };
 use l402::{Identifier, KeyRing, Macaroon, PaymentHash, Preimage, RootKey, TokenId, challenge};
 
@@ -38,7 +38,7 @@ fn hash() -> PaymentHash {
 /// 10 sat, one request a payment, no expiry, a preimage needed.
 fn policy() -> Policy<'static> {
     Policy {
-        server: "example.com",
+        origin: shop("example.com"),
         realm: None,
         amount_msat: 10_000,
         computed_price: false,
@@ -47,8 +47,13 @@ fn policy() -> Policy<'static> {
         uses: Uses::Limited(1),
         backend: "default",
         description: "a page",
+        location: "example.com/paid",
         rate: None,
     }
+}
+
+fn shop(name: &str) -> Origin<'_> {
+    Origin { name: name.as_bytes(), names: None, port: None }
 }
 
 fn reusable() -> Policy<'static> {
@@ -59,6 +64,8 @@ fn request(authorization: Option<&str>) -> Request<'_> {
     Request {
         method: "GET",
         path: b"/paid",
+        route: None,
+        client: b"192.0.2.1",
         authorization: authorization.map(str::as_bytes),
         metadata_macaroon: None,
         ecash: None,
@@ -106,9 +113,9 @@ fn paid(caveats: &[&str]) -> String {
 }
 
 /// The caveats of a single-use token of `/paid`.
-const SINGLE: [&str; 4] = ["server=example.com", "path=/paid", "method=GET", "uses=1"];
+const SINGLE: [&str; 4] = ["origin=example.com", "path=/paid", "method=GET", "uses=1"];
 /// The same, reusable.
-const MANY: [&str; 4] = ["server=example.com", "path=/paid", "method=GET", "uses=unlimited"];
+const MANY: [&str; 4] = ["origin=example.com", "path=/paid", "method=GET", "uses=unlimited"];
 
 /// [`SINGLE`] with more behind it.
 fn single_and(more: &str) -> Vec<&str> {
@@ -157,6 +164,11 @@ fn challenged(mut gate: Gate, step: Step) -> (Response, Macaroon) {
     (response, Macaroon::from_text(&parsed.token).unwrap())
 }
 
+/// As often as a client may have payments looked up where challenges are not limited.
+fn look_up() -> Proof {
+    Proof::LookUp(ClientRate { key: "look-up 192.0.2.1".to_owned(), limit: 2, window_s: 1 })
+}
+
 fn redeem(proof: Proof, limit: Option<u32>) -> Question {
     Question::Redeem {
         backend: "default".to_owned(),
@@ -164,6 +176,7 @@ fn redeem(proof: Proof, limit: Option<u32>) -> Question {
         token_id: identifier().token_id,
         proof,
         limit,
+        draw: true,
     }
 }
 
@@ -177,11 +190,26 @@ fn refusal(response: Response) -> String {
     assert_eq!((response.status, response.outcome), (401, Outcome::Refused), "{response:?}");
     match challenge::parse(header(&response, "WWW-Authenticate").unwrap()) {
         Err(challenge::ChallengeError::Refused(text)) => {
-            assert_eq!(response.log.as_deref(), Some(&*format!("credential refused: {text}")));
+            assert_eq!(response.log, Some(Complaint::Client(format!("credential refused: {text}"))));
             text
         }
         other => panic!("{other:?}"),
     }
+}
+
+/// Goes through a fresh challenge to its 402 and gives the reason why the token that was presented does not serve: the
+/// same text in the header and in the body.
+fn stale(policy: &Policy<'_>, authorization: &str) -> String {
+    let (gate, step) = start(policy, Some(authorization));
+    stale_in(&challenged(gate, step).0)
+}
+
+fn stale_in(response: &Response) -> String {
+    let parsed = challenge::parse(header(response, "WWW-Authenticate").unwrap()).unwrap();
+    let reason = parsed.error.expect("a reason");
+    let body: serde_json::Value = serde_json::from_str(&response.body).unwrap();
+    assert_eq!(body["detail"], reason);
+    reason
 }
 
 fn realm(name: &str, shared: bool) -> Realm {

@@ -37,10 +37,10 @@ fn root(number: u8) -> RootKey {
 fn any_token() -> impl Strategy<Value = String> {
     let sold = prop_oneof![
         4 => (select(&PATHS[..2]), select(&["GET", "POST"][..])).prop_map(|(path, method)| {
-            vec!["server=example.com".to_owned(), format!("path={path}"), format!("method={method}")]
+            vec!["origin=example.com".to_owned(), format!("path={path}"), format!("method={method}")]
         }),
-        1 => Just(vec!["server=example.com".to_owned(), "path=/a%20b%25".to_owned(), "method=GET".to_owned()]),
-        1 => Just(vec!["server=example.com".to_owned(), "realm=gold".to_owned()]),
+        1 => Just(vec!["origin=example.com".to_owned(), "path=/a%20b%25".to_owned(), "method=GET".to_owned()]),
+        1 => Just(vec!["origin=example.com".to_owned(), "realm=gold".to_owned()]),
         1 => Just(vec!["realm=gold".to_owned()]),
     ];
     let until = prop_oneof![2 => Just(None), 2 => (0u64..6).prop_map(|after| Some(NOW + after))];
@@ -116,7 +116,7 @@ impl Arrival {
     fn step(&self, memory: Option<&mut Memory>) -> Step {
         let realm = self.realm.map(|name| realm(name, self.shared));
         let policy = Policy {
-            server: self.server,
+            origin: shop(self.server),
             realm: realm.as_ref(),
             amount_msat: self.amount_msat,
             auto_detect: self.auto_detect,
@@ -125,6 +125,8 @@ impl Arrival {
         let request = Request {
             method: self.method,
             path: self.path.as_bytes(),
+            route: None,
+            client: b"192.0.2.1",
             authorization: self.header.as_deref().map(str::as_bytes),
             metadata_macaroon: self.metadata.as_deref().map(str::as_bytes),
             ecash: None,
@@ -177,7 +179,7 @@ fn a_removed_key_ends_what_is_remembered() {
 fn expiry_place_and_price_are_looked_at_each_time() {
     let until = format!("valid_until={}", NOW + 5);
     let header = paid(&[
-        "server=example.com",
+        "origin=example.com",
         "path=/paid",
         "method=GET",
         &until,
@@ -197,9 +199,10 @@ fn expiry_place_and_price_are_looked_at_each_time() {
     for (server, path, method) in
         [("other.com", "/paid", "GET"), ("example.com", "/paid/", "GET"), ("example.com", "/paid", "POST")]
     {
-        let policy = Policy { server, ..reusable() };
+        let policy = Policy { origin: shop(server), ..reusable() };
         let elsewhere = Request { path: path.as_bytes(), method, ..request(Some(&header)) };
-        assert_eq!(answered(try_it(&policy, &elsewhere, NOW)).status, 401, "{server} {path} {method}");
+        let question = asked(try_it(&policy, &elsewhere, NOW));
+        assert!(is_invoice_question(&question), "{server} {path} {method}");
     }
     granted(try_it(&reusable(), &same, NOW));
 }
@@ -242,20 +245,45 @@ fn the_memory_is_bounded_and_the_longest_unused_makes_room() {
         granted(with(&mut memory, &reusable(), &request(Some(&header)), &keys(), NOW));
     }
     assert_eq!(format!("{memory:?}"), "Memory(8 credentials, redacted)");
+    let mut empty = Memory::new(8, RandomState::new());
     let long = header_of(1000);
-    granted(with(&mut memory, &reusable(), &request(Some(&long)), &keys(), NOW));
-    assert_eq!(format!("{memory:?}"), "Memory(8 credentials, redacted)");
+    granted(with(&mut empty, &reusable(), &request(Some(&long)), &keys(), NOW));
+    assert_eq!(format!("{empty:?}"), "Memory(0 credentials, redacted)");
+}
+
+/// A credential is remembered if it takes no more than 1 KiB, which usual ones do not.
+#[test]
+fn each_credential_takes_a_bounded_room() {
+    let remembers = |path: usize| {
+        let path = format!("/{}", "p".repeat(path - 1));
+        let caveats = [
+            "origin=shop.example:8443",
+            &format!("path={path}"),
+            "method=GET",
+            "valid_until=1800000000",
+            "uses=unlimited",
+        ];
+        let mut memory = Memory::new(8, RandomState::new());
+        let policy =
+            Policy { origin: Origin { name: b"shop.example", names: None, port: Some(8443) }, ..reusable() };
+        let header = paid(&caveats);
+        let request = Request { path: path.as_bytes(), ..request(Some(&header)) };
+        granted(with(&mut memory, &policy, &request, &keys(), NOW));
+        format!("{memory:?}") == "Memory(1 credentials, redacted)"
+    };
+    assert!(remembers(1) && remembers(100));
+    assert!(!remembers(400));
 }
 
 /// What a token in the metadata was granted says nothing of the token in `Authorization` beside it.
 #[test]
 fn a_grant_by_metadata_is_not_remembered_for_the_header_beside_it() {
-    let elsewhere = paid(&["server=example.com", "path=/other", "method=GET", "uses=unlimited"]);
+    let elsewhere = paid(&["origin=example.com", "path=/other", "method=GET", "uses=unlimited"]);
     let good = paid(&MANY);
     let both = Request { metadata_macaroon: Some(good.as_bytes()), ..request(Some(&elsewhere)) };
     let mut memory = Memory::new(8, RandomState::new());
     granted(Gate::start_remembering(&reusable(), &both, &keys(), NOW, &mut memory).1);
     let alone = request(Some(&elsewhere));
     let (_, step) = Gate::start_remembering(&reusable(), &alone, &keys(), NOW, &mut memory);
-    assert_eq!(answered(step).status, 401);
+    assert!(is_invoice_question(&asked(step)));
 }

@@ -12,8 +12,8 @@ fn any_policy() -> impl Strategy<Value = Policy<'static>> {
     let server = prop_oneof![Just("example.com"), Just("other.com"), Just("")];
     let amounts = prop_oneof![Just(0), 1u64..30_000];
     (server, any::<bool>(), any::<bool>(), uses, amounts, prop_oneof![Just(0), any::<u64>()]).prop_map(
-        |(server, computed_price, auto_detect, uses, amount_msat, timeout_s)| Policy {
-            server,
+        |(name, computed_price, auto_detect, uses, amount_msat, timeout_s)| Policy {
+            origin: shop(name),
             computed_price,
             auto_detect,
             uses,
@@ -99,9 +99,9 @@ fn good_tokens(found: Found, policy: &Policy<'_>) -> Vec<l402::Credential> {
     let is_good = |token: &l402::Credential| {
         let texts = token.macaroon.first_party_texts();
         token.macaroon.verify_signature(&key())
-            && texts.starts_with(&["server=example.com", "path=/paid", "method=GET"])
+            && texts.starts_with(&["origin=example.com", "path=/paid", "method=GET"])
             && !texts.contains(&"valid_until=1")
-            && policy.server == "example.com"
+            && policy.origin.name == b"example.com"
     };
     tokens.into_iter().flatten().filter(is_good).collect()
 }
@@ -133,7 +133,8 @@ proptest! {
                         None => {
                             // At once: a reusable token with its preimage in this very request.
                             let proven = good.iter().any(|token| {
-                                token.preimage.as_ref().is_some_and(|pre| pre.matches(&grant.payment_hash))
+                                let preimage = token.preimage.as_ref().and_then(|found| found.as_ref().ok());
+                                preimage.is_some_and(|pre| pre.matches(&grant.payment_hash))
                                     && token.macaroon.first_party_texts().contains(&"uses=unlimited")
                             });
                             prop_assert!(proven);
@@ -143,7 +144,7 @@ proptest! {
                             prop_assert!(from_agent || grant.remaining.is_none());
                             if from_agent {
                                 prop_assert_eq!(payment_hash, grant.payment_hash);
-                                prop_assert!(policy.auto_detect || *proof != Proof::LookUp);
+                                prop_assert!(policy.auto_detect || matches!(proof, Proof::Preimage(_)));
                             }
                         }
                         Some((Question::Invoice { .. } | Question::Ecash { .. }, _)) => {

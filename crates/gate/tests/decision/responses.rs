@@ -1,6 +1,6 @@
 //! What holds for every answer: its size, its form, what is never in it.
 
-use gate::Failure;
+use gate::{Failure, GrpcStatus};
 
 use super::*;
 
@@ -62,9 +62,29 @@ fn every_answer_is_small_json_uncached_and_no_success() {
         assert_eq!(header(&response, "WWW-Authenticate").is_some(), matches!(response.status, 401 | 402));
         assert_eq!(header(&response, "Retry-After").is_some(), response.status == 503);
         assert_eq!(response.log.is_some(), response.status != 402);
-        for line in response.headers.iter().map(|(_, value)| &**value).chain(response.log.as_deref()) {
+        let log = response.log.as_ref().map(|log| match log {
+            Complaint::Client(line) | Complaint::Failure(line) => line.as_str(),
+        });
+        for line in response.headers.iter().map(|(_, value)| &**value).chain(log) {
             assert!(line.bytes().all(|byte| (0x20..0x7f).contains(&byte)), "{line}");
         }
+    }
+}
+
+#[test]
+fn grpc_clients_read_a_status_and_a_message() {
+    for response in all() {
+        let GrpcStatus { code, message } = GrpcStatus::of(&response);
+        let expected = match response.status {
+            401 => 16,
+            402 | 500 => 13,
+            502 | 503 => 14,
+            504 => 4,
+            other => panic!("{other}"),
+        };
+        assert_eq!(code, expected, "{response:?}");
+        assert!(!message.is_empty() && message.bytes().all(|byte| (0x20..0x7f).contains(&byte)), "{message}");
+        assert_eq!(message == "payment required", response.status == 402, "{message}");
     }
 }
 

@@ -1,18 +1,27 @@
 //! Caveats: the order we write, what a holder may append, what refuses a token.
 
 use l402::caveat::{Key, MAX_PATH, SoldAs, encode_value};
-use l402::{CaveatError, Caveats, Msat, PreimageError, Scope, Terms, Uses};
+use l402::{CaveatError, Caveats, Msat, Names, Origin, Place, Scope, Terms, Uses};
 use proptest::prelude::*;
 
 use super::{mint, preimage};
 
-const PATH: Scope<'static> = Scope::Request { path: b"/a b", method: "GET" };
+const PATH: Scope<'static> = Scope::Request;
 const REALM: Scope<'static> = Scope::Realm { name: "gold", shared: false };
 const SHARED: Scope<'static> = Scope::Realm { name: "gold", shared: true };
 
+fn shop(name: &str) -> Origin<'_> {
+    Origin { name: name.as_bytes(), names: None, port: None }
+}
+
+/// `GET /a b`, at this shop.
+fn at(name: &str) -> Place<'_> {
+    Place { origin: shop(name), path: b"/a b", method: "GET", route: None }
+}
+
 fn terms(scope: Scope<'_>) -> Terms<'_> {
     Terms {
-        server: "example.com",
+        place: at("example.com"),
         scope,
         valid_until: Some(100),
         uses: Uses::Limited(5),
@@ -27,23 +36,23 @@ fn read(terms: Terms<'_>, appended: &[&str]) -> Result<Caveats, CaveatError> {
     Caveats::read(&mint(&all))
 }
 
-fn covers(caveats: &Caveats, server: &str, scope: Scope<'_>) -> Result<(), CaveatError> {
-    caveats.covers(server, scope, b"/a b", "GET")
+fn covers(caveats: &Caveats, shop: &str, scope: Scope<'_>) -> Result<(), CaveatError> {
+    caveats.covers(&at(shop), scope)
 }
 
 #[test]
 fn minted_caveats_in_their_order() {
     assert_eq!(
         terms(PATH).caveats(),
-        ["server=example.com", "path=/a%20b", "method=GET", "valid_until=100", "uses=5", "amount_msat=1000"]
+        ["origin=example.com", "path=/a%20b", "method=GET", "valid_until=100", "uses=5", "amount_msat=1000"]
     );
     assert_eq!(
         terms(REALM).caveats(),
-        ["server=example.com", "realm=gold", "valid_until=100", "uses=5", "amount_msat=1000"]
+        ["origin=example.com", "realm=gold", "valid_until=100", "uses=5", "amount_msat=1000"]
     );
     assert_eq!(terms(SHARED).caveats(), ["realm=gold", "valid_until=100", "uses=5", "amount_msat=1000"]);
     let least = Terms { valid_until: None, amount: None, uses: Uses::Unlimited, ..terms(PATH) };
-    assert_eq!(least.caveats(), ["server=example.com", "path=/a%20b", "method=GET", "uses=unlimited"]);
+    assert_eq!(least.caveats(), ["origin=example.com", "path=/a%20b", "method=GET", "uses=unlimited"]);
     let one = Terms { uses: Uses::Limited(1), ..least };
     assert_eq!(one.caveats().last().unwrap(), "uses=1");
 }
@@ -65,13 +74,12 @@ fn minted_caveats_are_read_back() {
 fn a_holder_may_narrow() {
     let pre = format!("preimage={}", preimage().expose_hex().to_uppercase());
     let appended =
-        ["valid_until=50", "uses=2", "amount_msat=900", "path=/a%20b", "server=example.com", &pre, &pre];
+        ["valid_until=50", "uses=2", "amount_msat=900", "path=/a%20b", "origin=example.com", &pre, &pre];
     let caveats = read(terms(PATH), &appended).unwrap();
     assert_eq!(caveats.valid_until, Some(50));
     assert_eq!(caveats.issued_valid_until, Some(100));
     assert_eq!(caveats.uses, Uses::Limited(2));
     assert_eq!(caveats.amount, Some(Msat(900)));
-    assert_eq!(caveats.preimage, Some(preimage()));
     let unlimited = Terms { uses: Uses::Unlimited, valid_until: None, amount: None, ..terms(PATH) };
     let caveats = read(unlimited, &["uses=unlimited", "uses=3", "valid_until=7", "amount_msat=1"]).unwrap();
     assert_eq!(caveats.uses, Uses::Limited(3));
@@ -80,11 +88,16 @@ fn a_holder_may_narrow() {
 
 #[test]
 fn a_realm_s_token_narrowed_to_a_request_serves_no_other() {
-    let narrowed = read(terms(SHARED), &["server=b.example", "path=/x", "method=POST"]).unwrap();
-    assert_eq!(narrowed.covers("b.example", SHARED, b"/x", "POST"), Ok(()));
-    assert_eq!(narrowed.covers("a.example", SHARED, b"/x", "POST"), Err(CaveatError::Unmet(Key::Server)));
-    assert_eq!(narrowed.covers("b.example", SHARED, b"/y", "POST"), Err(CaveatError::Unmet(Key::Path)));
-    assert_eq!(narrowed.covers("b.example", SHARED, b"/x", "GET"), Err(CaveatError::Unmet(Key::Method)));
+    let appended = ["origin=b.example", "path=/x", "method=POST", "route=/r"];
+    let narrowed = read(terms(SHARED), &appended).unwrap();
+    let place = Place { origin: shop("b.example"), path: b"/x", method: "POST", route: Some(b"/r") };
+    let unmet = |place| narrowed.covers(&place, SHARED);
+    assert_eq!(unmet(place), Ok(()));
+    assert_eq!(unmet(Place { origin: shop("a.example"), ..place }), Err(CaveatError::Unmet(Key::Origin)));
+    assert_eq!(unmet(Place { path: b"/y", ..place }), Err(CaveatError::Unmet(Key::Path)));
+    assert_eq!(unmet(Place { method: "GET", ..place }), Err(CaveatError::Unmet(Key::Method)));
+    assert_eq!(unmet(Place { route: Some(b"/s"), ..place }), Err(CaveatError::Unmet(Key::Route)));
+    assert_eq!(unmet(Place { route: None, ..place }), Err(CaveatError::Unmet(Key::Route)));
 }
 
 #[test]
@@ -95,7 +108,7 @@ fn wider_other_unknown_and_unreadable_caveats_refuse() {
         ("uses=6", contradiction(Key::Uses)),
         ("uses=unlimited", contradiction(Key::Uses)),
         ("amount_msat=1001", contradiction(Key::AmountMsat)),
-        ("server=other.example", contradiction(Key::Server)),
+        ("origin=other.example", contradiction(Key::Origin)),
         ("path=/b", contradiction(Key::Path)),
         ("path=/a b", contradiction(Key::Path)),
         ("method=POST", contradiction(Key::Method)),
@@ -109,7 +122,7 @@ fn wider_other_unknown_and_unreadable_caveats_refuse() {
         ("valid_until=050", CaveatError::BadValue(Key::ValidUntil)),
         ("valid_until=18446744073709551616", CaveatError::BadValue(Key::ValidUntil)),
         ("amount_msat=1e3", CaveatError::BadValue(Key::AmountMsat)),
-        ("preimage=00", CaveatError::Preimage(PreimageError::WrongLength { bytes: 1 })),
+        ("route=/r", contradiction(Key::Route)),
         ("services=svc:0", CaveatError::Unknown),
         ("valid_until", CaveatError::Unknown),
         ("valid_until =50", CaveatError::Unknown),
@@ -119,8 +132,71 @@ fn wider_other_unknown_and_unreadable_caveats_refuse() {
     ] {
         assert_eq!(read(terms(PATH), &[appended]), Err(error), "{appended}");
     }
-    let two = [format!("preimage={}", "00".repeat(32)), format!("preimage={}", "01".repeat(32))];
-    assert_eq!(read(terms(PATH), &[&two[0], &two[1]]), Err(contradiction(Key::Preimage)));
+}
+
+#[test]
+fn a_route_can_not_be_appended_to_a_token_of_a_path() {
+    // Whatever else is appended, also right behind the minted caveats.
+    let least = Terms { valid_until: None, amount: None, ..terms(PATH) };
+    for appended in
+        [&["route=/full"][..], &["route=/full", "amount_msat=9"], &["amount_msat=9", "route=/full"]]
+    {
+        assert_eq!(read(least, appended), Err(CaveatError::Contradiction(Key::Route)), "{appended:?}");
+    }
+}
+
+#[test]
+fn a_token_of_a_path_is_good_on_its_own_route_only() {
+    let place = |route| Place { route, ..at("example.com") };
+    let sold = |route| read(Terms { place: place(route), ..terms(PATH) }, &[]).unwrap();
+    let routes: [Option<&[u8]>; 3] = [None, Some(b"/full/a"), Some(b"@dear")];
+    for bought in routes {
+        for asked in routes {
+            let expected = if bought == asked { Ok(()) } else { Err(CaveatError::Unmet(Key::Route)) };
+            assert_eq!(sold(bought).covers(&place(asked), PATH), expected, "{bought:?} {asked:?}");
+        }
+    }
+    // What a realm sells is the same on every route.
+    assert_eq!(read(terms(REALM), &[]).unwrap().covers(&place(Some(b"@dear")), REALM), Ok(()));
+}
+
+#[test]
+fn an_origin_is_one_of_the_shops_names_and_its_port() {
+    let names: Names = ["example.com", "www.example.com"].map(|name| Box::from(name.as_bytes())).into();
+    let at = |name: &'static str, names, port| Place {
+        origin: Origin { name: name.as_bytes(), names, port },
+        ..at("example.com")
+    };
+    let minted = |place| read(Terms { place, ..terms(PATH) }, &[]).unwrap();
+    let first = minted(at("example.com", Some(&names), Some(8443)));
+    assert_eq!(first.origin.as_deref(), Some("example.com:8443"));
+    // Another order of the names, or another first one.
+    let second = minted(at("www.example.com", Some(&names), Some(8443)));
+    for token in [&first, &second] {
+        assert_eq!(token.covers(&at("example.com", Some(&names), Some(8443)), PATH), Ok(()));
+    }
+    let elsewhere = Err(CaveatError::Unmet(Key::Origin));
+    for place in [
+        at("example.com", Some(&names), None),
+        at("example.com", Some(&names), Some(443)),
+        at("example.com", Some(&names), Some(844)),
+        at("other.example", None, Some(8443)),
+        at("www.example.com", None, Some(8443)),
+    ] {
+        assert_eq!(first.covers(&place, PATH), elsewhere, "{place:?}");
+    }
+    let v6 = minted(at("[::1]", None, Some(81)));
+    assert_eq!(v6.covers(&at("[::1]", None, Some(81)), PATH), Ok(()));
+    assert_eq!(v6.covers(&at("[::1]:81", None, None), PATH), Ok(()), "the text is all that counts");
+    assert_eq!(v6.covers(&at("[:", None, Some(1)), PATH), elsewhere);
+}
+
+#[test]
+fn tokens_of_before_the_first_release_are_not_ours() {
+    let former = ["server=example.com", "path=/a%20b", "method=GET", "uses=1"];
+    assert_eq!(Caveats::read(&mint(&former)), Err(CaveatError::NotOurs));
+    // Appended, it is a caveat like any other unknown one.
+    assert_eq!(read(terms(PATH), &["server=example.com"]), Err(CaveatError::Unknown));
 }
 
 #[test]
@@ -139,13 +215,13 @@ fn one_kind_of_token_can_not_be_made_another() {
     assert_eq!(covers(&path, "example.com", REALM), Err(CaveatError::Unmet(Key::Realm)));
     let realm = read(terms(REALM), &["path=/a%20b", "method=GET"]).unwrap();
     assert_eq!(covers(&realm, "example.com", PATH), Err(CaveatError::Unmet(Key::Realm)));
-    let shared = read(terms(SHARED), &["server=example.com"]).unwrap();
-    assert_eq!(covers(&shared, "example.com", REALM), Err(CaveatError::Unmet(Key::Server)));
+    let shared = read(terms(SHARED), &["origin=example.com"]).unwrap();
+    assert_eq!(covers(&shared, "example.com", REALM), Err(CaveatError::Unmet(Key::Origin)));
     assert_eq!(covers(&shared, "example.com", SHARED), Ok(()));
     // A server's realm token is good at its own server once the realm is shared, and nowhere else.
     let own = read(terms(REALM), &[]).unwrap();
     assert_eq!(covers(&own, "example.com", SHARED), Ok(()));
-    assert_eq!(covers(&own, "other.example", SHARED), Err(CaveatError::Unmet(Key::Server)));
+    assert_eq!(covers(&own, "other.example", SHARED), Err(CaveatError::Unmet(Key::Origin)));
     assert_eq!(
         covers(&own, "example.com", Scope::Realm { name: "silver", shared: false }),
         Err(CaveatError::Unmet(Key::Realm))
@@ -157,17 +233,19 @@ fn minted_caveats_out_of_order_or_missing_are_not_ours() {
     for caveats in [
         &[][..],
         &["uses=1"],
-        &["server=a", "uses=1"],
-        &["server=a", "path=/", "uses=1"],
-        &["server=a", "method=GET", "path=/", "uses=1"],
+        &["origin=a", "uses=1"],
+        &["origin=a", "path=/", "uses=1"],
+        &["origin=a", "method=GET", "path=/", "uses=1"],
         &["path=/", "method=GET", "uses=1"],
-        &["path=/", "method=GET", "server=a", "uses=1"],
-        &["realm=x", "server=a"],
-        &["server=a", "path=/", "method=GET"],
-        &["server=a", "path=/", "method=GET", "valid_until=5"],
-        &["server=a", "path=/", "method=GET", "amount_msat=5", "uses=1"],
-        &["server=a", "path=/", "method=GET", "realm=x", "uses=1"],
-        &["preimage=00", "server=a", "path=/", "method=GET", "uses=1"],
+        &["path=/", "method=GET", "origin=a", "uses=1"],
+        &["realm=x", "origin=a"],
+        &["origin=a", "path=/", "method=GET"],
+        &["origin=a", "path=/", "method=GET", "valid_until=5"],
+        &["origin=a", "path=/", "method=GET", "amount_msat=5", "uses=1"],
+        &["origin=a", "path=/", "method=GET", "realm=x", "uses=1"],
+        &["preimage=00", "origin=a", "path=/", "method=GET", "uses=1"],
+        &["origin=a", "path=/", "route=/r", "method=GET", "uses=1"],
+        &["origin=a", "realm=x", "route=/r", "uses=1"],
     ] {
         assert_eq!(Caveats::read(&mint(caveats)), Err(CaveatError::NotOurs), "{caveats:?}");
     }
@@ -194,16 +272,20 @@ fn a_price_up_to_the_one_paid() {
 #[test]
 fn long_paths_are_bound_by_their_hash() {
     let long = vec![b'/'; MAX_PATH + 1];
-    let request = |path| Scope::Request { path, method: "GET" };
-    let caveats = read(terms(request(&long)), &[]).unwrap();
+    fn to(path: &[u8]) -> Place<'_> {
+        Place { path, ..at("example.com") }
+    }
+    let of = |path| read(Terms { place: to(path), ..terms(PATH) }, &[]).unwrap();
+    let caveats = of(&long);
     assert!(caveats.path.as_ref().unwrap().starts_with("sha256:"));
-    assert_eq!(caveats.covers("example.com", request(&long), &long, "GET"), Ok(()));
+    assert_eq!(caveats.covers(&to(&long), PATH), Ok(()));
     let other = vec![b'/'; MAX_PATH + 2];
-    assert_eq!(
-        caveats.covers("example.com", request(&other), &other, "GET"),
-        Err(CaveatError::Unmet(Key::Path))
-    );
-    assert_eq!(read(terms(request(&long[1..])), &[]).unwrap().path.unwrap().len(), MAX_PATH);
+    assert_eq!(caveats.covers(&to(&other), PATH), Err(CaveatError::Unmet(Key::Path)));
+    assert_eq!(of(&long[1..]).path.unwrap().len(), MAX_PATH);
+    let name = "n".repeat(MAX_PATH + 1);
+    let caveats = read(Terms { place: at(&name), ..terms(PATH) }, &[]).unwrap();
+    assert_eq!(caveats.origin.as_ref().unwrap().len(), "sha256:".len() + 64);
+    assert_eq!(caveats.covers(&at(&name), PATH), Ok(()));
 }
 
 #[test]
@@ -224,7 +306,7 @@ proptest! {
 
     #[test]
     fn whatever_is_appended_never_widens(appended in prop::collection::vec(
-        ("(server|path|method|realm|valid_until|uses|amount_msat|preimage|other)", "=", "(example.com|/a%20b|GET|POST|gold|[0-9]{1,5}|unlimited|[ -~]{0,9})")
+        ("(origin|path|method|realm|route|valid_until|uses|amount_msat|preimage|other)", "=", "(example.com|/a%20b|GET|POST|gold|[0-9]{1,5}|unlimited|[ -~]{0,9})")
             .prop_map(|(key, equals, value)| format!("{key}{equals}{value}")), 0..4), kind in 0..3) {
         let scope = [PATH, REALM, SHARED][kind as usize];
         let appended: Vec<&str> = appended.iter().map(String::as_str).collect();
@@ -234,11 +316,14 @@ proptest! {
             prop_assert!(caveats.valid_until <= minted.valid_until);
             prop_assert!(caveats.amount <= minted.amount);
             prop_assert!(matches!(caveats.uses, Uses::Limited(1..=5)));
-            for server in ["example.com", "other.example"] {
+            for name in ["example.com", "other.example"] {
                 for scope in [PATH, REALM, SHARED] {
                     for (path, method) in [(&b"/a b"[..], "GET"), (b"/b", "GET"), (b"/a b", "POST")] {
-                        let narrow = caveats.covers(server, scope, path, method).is_ok();
-                        prop_assert!(!narrow || minted.covers(server, scope, path, method).is_ok());
+                        for route in [None, Some(&b"/a b"[..])] {
+                            let place = Place { path, method, route, ..at(name) };
+                            let narrow = caveats.covers(&place, scope).is_ok();
+                            prop_assert!(!narrow || minted.covers(&place, scope).is_ok());
+                        }
                     }
                 }
             }

@@ -14,7 +14,8 @@ fn expect(token: &str, invoice: &str, version: Option<&str>) -> (String, String,
 
 #[test]
 fn the_one_form_every_client_parses() {
-    let value = Challenge { macaroon_b64: "AgE=", invoice: "lnbc1x", offer: None }.header_value();
+    let value =
+        Challenge { macaroon_b64: "AgE=", invoice: "lnbc1x", offer: None, error: None }.header_value();
     assert_eq!(value, r#"L402 macaroon="AgE=", invoice="lnbc1x", version="0", token="AgE=""#);
     assert_eq!(parsed(&value), expect("AgE=", "lnbc1x", Some("0")));
 }
@@ -22,13 +23,33 @@ fn the_one_form_every_client_parses() {
 /// An offer comes last, where every client that doesn't know it passes over it.
 #[test]
 fn with_the_offer_that_the_invoice_is_of() {
-    let value = Challenge { macaroon_b64: "AgE=", invoice: "lni1x", offer: Some("lno1y") }.header_value();
+    let value = Challenge { macaroon_b64: "AgE=", invoice: "lni1x", offer: Some("lno1y"), error: None }
+        .header_value();
     let form = r#"L402 macaroon="AgE=", invoice="lni1x", version="0", token="AgE=", offer="lno1y""#;
     assert_eq!(value, form);
     assert_eq!(parse(&value).unwrap().offer.as_deref(), Some("lno1y"));
-    let sly = Challenge { macaroon_b64: "AgE=", invoice: "lni1x", offer: Some("\", invoice=\"lnbc1z") };
+    let sly = Challenge {
+        macaroon_b64: "AgE=",
+        invoice: "lni1x",
+        offer: Some("\", invoice=\"lnbc1z"),
+        error: None,
+    };
     let read = parse(&sly.header_value()).unwrap();
     assert_eq!((read.invoice.as_str(), read.offer.as_deref()), ("lni1x", Some("\", invoice=\"lnbc1z")));
+}
+
+/// Why a presented token does not serve comes last: whoever pays the invoice gets another.
+#[test]
+fn with_the_reason_why_a_token_does_not_serve() {
+    let error = Some("the token has expired; \"this\" buys a new one");
+    let value =
+        Challenge { macaroon_b64: "AgE=", invoice: "lnbc1x", offer: Some("lno1y"), error }.header_value();
+    assert!(
+        value.ends_with(r#", offer="lno1y", error="the token has expired; \"this\" buys a new one""#),
+        "{value}"
+    );
+    let read = parse(&value).unwrap();
+    assert_eq!((read.invoice.as_str(), read.error.as_deref()), ("lnbc1x", error));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use super::{mint, root};
 
 #[test]
 fn every_cut_and_every_extra_byte_is_refused() {
-    let bytes = mint(&["server=a", "path=/", "method=GET", "uses=1"]).encode_v2();
+    let bytes = mint(&["origin=a", "path=/", "method=GET", "uses=1"]).encode_v2();
     for end in 0..bytes.len() {
         assert!(Macaroon::decode_v2(&bytes[..end]).is_err(), "cut at {end}");
     }
@@ -63,7 +63,7 @@ fn bounds() {
 
 #[test]
 fn only_the_chain_under_the_right_key_verifies() {
-    let token = mint(&["server=a", "uses=1"]);
+    let token = mint(&["origin=a", "uses=1"]);
     assert!(token.verify_signature(&root()));
     assert!(!token.verify_signature(&RootKey::from_bytes([1; 32])));
     let mut without = token.clone();
@@ -119,7 +119,7 @@ proptest! {
     #[test]
     fn what_is_read_is_written_the_same(bytes in vec(any::<u8>(), 0..40), flips in vec((0usize..400, any::<u8>()), 0..3)) {
         // Bytes near a real token, so that many of them are read.
-        let mut near = mint(&["server=a", &String::from_utf8_lossy(&bytes)]).encode_v2();
+        let mut near = mint(&["origin=a", &String::from_utf8_lossy(&bytes)]).encode_v2();
         for (at, value) in flips {
             let length = near.len();
             near[at % length] = value;
@@ -132,7 +132,7 @@ proptest! {
 
     #[test]
     fn a_flipped_bit_is_never_a_good_token(bit in 0usize..4000) {
-        let token = mint(&["server=a", "path=/x", "method=GET", "uses=1"]);
+        let token = mint(&["origin=a", "path=/x", "method=GET", "uses=1"]);
         let mut bytes = token.encode_v2();
         let bit = bit % (bytes.len() * 8);
         bytes[bit / 8] ^= 1 << (bit % 8);
@@ -144,7 +144,7 @@ proptest! {
 
     #[test]
     fn anyone_can_narrow(caveats in vec("[ -~]{0,40}", 0..10)) {
-        let mut token = mint(&["server=a"]);
+        let mut token = mint(&["origin=a"]);
         for caveat in &caveats {
             token.add_first_party(caveat);
         }

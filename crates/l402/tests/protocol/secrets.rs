@@ -11,10 +11,10 @@ use super::{identifier, mint, preimage, root};
 
 #[test]
 fn debug_shows_no_secret() {
-    let mut token = mint(&["server=a"]);
+    let mut token = mint(&["origin=a"]);
     token.add_first_party(format!("preimage={}", preimage().expose_hex()));
     let credential =
-        Credential { macaroon: token.clone(), identifier: identifier(), preimage: Some(preimage()) };
+        Credential { macaroon: token.clone(), identifier: identifier(), preimage: Some(Ok(preimage())) };
     let shown = format!("{:?} {token:?} {:?} {credential:?} {:?}", preimage(), token.caveats, root());
     let numbers = |bytes: &[u8]| format!("{bytes:?}").trim_matches(['[', ']']).to_owned();
     for secret in [&preimage().expose()[..], root().expose(), &token.signature] {

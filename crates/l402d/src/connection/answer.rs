@@ -8,9 +8,7 @@ use std::{
     task::Poll,
 };
 
-use agent_api::{FromAgent, Proof, Rate, Secret32, SecretText};
-use l402::PaymentHash;
-use store::RequestId;
+use agent_api::{FromAgent, Rate, Secret32, SecretText};
 
 use crate::engine::{Draw, Engine, Failure, Ready, Redeemed, Redemption, Taken, Wanted};
 
@@ -22,26 +20,13 @@ pub(super) enum Question {
 }
 
 impl Question {
-    pub(super) fn redeem(
-        request: RequestId,
-        backend: String,
-        payment_hash: [u8; 32],
-        proof: Proof,
-        limit: Option<u32>,
-    ) -> Self {
-        Self::Redeem(Redemption { request, backend, payment_hash: PaymentHash(payment_hash), proof, limit })
-    }
-
     /// What is drawn, where that is counted.
     pub(super) fn draws(&self) -> Option<Draw> {
         match self {
-            Self::Invoice { .. }
-            | Self::Ecash { .. }
-            | Self::Examine { .. }
-            | Self::Redeem(Redemption { limit: None, .. }) => None,
-            Self::Redeem(Redemption { request, payment_hash, limit: Some(_), .. }) => {
+            Self::Redeem(Redemption { request, payment_hash, limit: Some(_), draw: true, .. }) => {
                 Some(Draw { payment_hash: payment_hash.0, request: *request })
             }
+            Self::Invoice { .. } | Self::Ecash { .. } | Self::Examine { .. } | Self::Redeem(_) => None,
         }
     }
 

@@ -231,7 +231,19 @@ fn connect(engine: &Arc<Engine>) -> (Connection, mpsc::Receiver<FromAgent>) {
     let (answers, unwritten) = mpsc::channel(MAX_UNWRITTEN);
     let (tasks, in_flight, granted) = Default::default();
     let (instance, keys) = ([0; 16], watch::channel(Vec::new()).1);
-    (Connection { engine: engine.clone(), answers, tasks, in_flight, granted, instance, keys }, unwritten)
+    (
+        Connection {
+            engine: engine.clone(),
+            answers,
+            tasks,
+            in_flight,
+            granted,
+            protocol: PROTOCOL,
+            instance,
+            keys,
+        },
+        unwritten,
+    )
 }
 
 fn redeem(frame: u64, request: u32) -> ToAgent {
@@ -242,6 +254,7 @@ fn redeem(frame: u64, request: u32) -> ToAgent {
         payment_hash: hash(1).0,
         proof: Proof::Preimage(Secret32::new(*preimage(1).expose())),
         limit: Some(LIMIT),
+        draw: true,
     }
 }
 

@@ -91,6 +91,7 @@ fn redeem(frame_id: u64, n: u32, request: u32, proof: Proof) -> ToAgent {
         payment_hash: hash(n).0,
         proof,
         limit: Some(1),
+        draw: true,
     }
 }
 
@@ -203,7 +204,7 @@ async fn a_cancel_in_flight_ends_it_and_draws_nothing() {
     let host = Host::new();
     let mut front = host.welcome().await;
     host.wallet.on_look_up(Act::Hang);
-    front.send(&[redeem(1, 1, 1, Proof::LookUp), prove(2, 2, 2)]).await;
+    front.send(&[redeem(1, 1, 1, Proof::LookUp(None)), prove(2, 2, 2)]).await;
     front.next().await;
     front.send(&[ToAgent::Cancel { id: 1 }, ToAgent::Cancel { id: 99 }, prove(3, 3, 3)]).await;
     assert_eq!(front.next().await, Some(FromAgent::Granted { id: 3, remaining: Some(0) }));
@@ -222,7 +223,7 @@ async fn a_fault_of_ours_is_an_answer_too() {
     let mut front = host.welcome().await;
     host.wallet.on_look_up(Act::Panic);
     host.wallet.on_create(Act::Panic);
-    front.send(&[redeem(1, 1, 1, Proof::LookUp)]).await;
+    front.send(&[redeem(1, 1, 1, Proof::LookUp(None))]).await;
     assert!(matches!(front.next().await, Some(FromAgent::Failed { id: 1, fault: Fault::Internal, .. })));
     front.send(&[invoice(2)]).await;
     assert!(matches!(front.next().await, Some(FromAgent::Failed { id: 2, fault: Fault::Internal, .. })));
@@ -238,7 +239,7 @@ async fn more_than_can_be_in_flight_is_refused_at_once() {
     host.wallet.on_look_up(Act::Hang);
     // All wait for one look-up; one more is told to come back.
     for n in 0..=MAX_IN_FLIGHT as u64 {
-        front.send(&[redeem(n, 1, n as u32, Proof::LookUp)]).await;
+        front.send(&[redeem(n, 1, n as u32, Proof::LookUp(None))]).await;
     }
     let busy = front.next().await.unwrap();
     assert_eq!(busy.id(), MAX_IN_FLIGHT as u64);
@@ -264,7 +265,7 @@ async fn what_is_no_front_end_is_disconnected() {
     assert_eq!(twice.next().await, None);
     let mut repeating = host.welcome().await;
     host.wallet.on_look_up(Act::Hang);
-    repeating.send(&[redeem(1, 1, 1, Proof::LookUp), redeem(1, 1, 2, Proof::LookUp)]).await;
+    repeating.send(&[redeem(1, 1, 1, Proof::LookUp(None)), redeem(1, 1, 2, Proof::LookUp(None))]).await;
     assert_eq!(repeating.next().await, None);
 }
 
@@ -298,7 +299,14 @@ async fn a_stop_lets_what_is_in_flight_end() {
 #[tokio::test]
 async fn a_redemption_waits_in_little_room() {
     let host = Host::new();
-    let question = Question::redeem(id(1), "default".into(), hash(1).0, Proof::LookUp, Some(1));
+    let question = Question::Redeem(Redemption {
+        request: id(1),
+        backend: "default".into(),
+        payment_hash: hash(1),
+        proof: Proof::LookUp(None),
+        limit: Some(1),
+        draw: true,
+    });
     let room = size_of_val(&question.answer(1, &host.engine));
     assert!(room <= 3000, "{room} bytes for each of thousands");
 }

@@ -21,7 +21,9 @@ use settings::value;
 use store::{Listed, Prices};
 use tokio::time::Instant;
 
-use super::{Engine, Failure, INVOICE_EXPIRY_S, Ready, Wanted, backend::Backend, lookup::Verdict};
+use super::{
+    Engine, Failure, INVOICE_EXPIRY_S, Ready, Wanted, admit::LookUpPermit, backend::Backend, lookup::Verdict,
+};
 use paths::Paths;
 use payees::Payees;
 
@@ -296,10 +298,15 @@ impl Engine {
     }
 
     /// Whether it is paid, to whoever made the invoice: one who was listed, or one of the location's own.
-    pub(super) async fn verdict(&self, names: &str, hash: PaymentHash) -> Result<Verdict, Failure> {
+    pub(super) async fn verdict(
+        &self,
+        names: &str,
+        hash: PaymentHash,
+        permit: &Arc<LookUpPermit>,
+    ) -> Result<Verdict, Failure> {
         match self.listed_maker(names, hash).await? {
-            Some(payee) => payee.verdict(hash).await,
-            None => self.verdict_of_any(names, hash).await,
+            Some(payee) => payee.verdict(hash, permit).await,
+            None => self.verdict_of_any(names, hash, permit).await,
         }
     }
 

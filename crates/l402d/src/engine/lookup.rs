@@ -6,7 +6,7 @@ use l402::PaymentHash;
 use lightning::Lookup;
 use store::Settled;
 
-use super::{Failure, backend::Backend, unix_now};
+use super::{Failure, admit::LookUpPermit, backend::Backend, unix_now};
 
 /// Whether an invoice is paid.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,8 +18,8 @@ pub(super) enum Verdict {
 }
 
 impl Backend {
-    /// Whether it is paid: from memory, from the store, from the node.
-    pub(super) async fn verdict(&self, hash: PaymentHash) -> Result<Verdict, Failure> {
+    /// Says if it is paid: from memory, from the store, from the node, if the permit allows that.
+    pub(super) async fn verdict(&self, hash: PaymentHash, permit: &LookUpPermit) -> Result<Verdict, Failure> {
         if self.issued().is_settled(&hash) {
             return Ok(Verdict::Paid);
         }
@@ -28,8 +28,8 @@ impl Backend {
             return Ok(Verdict::Paid);
         }
         let is_paid = || self.issued().is_settled(&hash);
-        let answer = self.look_ups.ask(hash, is_paid, self.look_up(hash)).await;
-        answer.unwrap_or(Ok(Verdict::Paid))
+        let answer = self.look_ups.ask(hash, is_paid, permit.take(), self.look_up(hash)).await;
+        answer.unwrap_or(Ok(Ok(Verdict::Paid)))?
     }
 
     async fn look_up(&self, hash: PaymentHash) -> Result<Verdict, Failure> {

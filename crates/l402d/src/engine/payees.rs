@@ -15,7 +15,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::{Engine, Failure, Ready, Wanted, backend::Backend, lookup::Verdict};
+use super::{Engine, Failure, Ready, Wanted, admit::LookUpPermit, backend::Backend, lookup::Verdict};
 
 /// All the wallets of a list together have as long as one wallet's own time-out is by default: less than nginx waits.
 const ALL: Duration = Duration::from_secs(10);
@@ -138,17 +138,22 @@ impl Engine {
     }
 
     /// Whether it is paid, to whichever of the wallets made the invoice.
-    pub(super) async fn verdict_of_any(&self, names: &str, hash: PaymentHash) -> Result<Verdict, Failure> {
+    pub(super) async fn verdict_of_any(
+        &self,
+        names: &str,
+        hash: PaymentHash,
+        permit: &Arc<LookUpPermit>,
+    ) -> Result<Verdict, Failure> {
         let payees = self.payees(names)?;
         let maker = payees.iter().find(|payee| payee.issued().contains(&hash));
         if let (Some(only), _) | (None, [only]) = (maker, payees.as_slice()) {
-            return only.verdict(hash).await;
+            return only.verdict(hash, permit).await;
         }
         // Made before this process was started. One that is down must not keep the others from telling.
         let mut asked = JoinSet::new();
         for payee in payees {
-            let payee = payee.clone();
-            asked.spawn(async move { payee.verdict(hash).await });
+            let (payee, permit) = (payee.clone(), permit.clone());
+            asked.spawn(async move { payee.verdict(hash, &permit).await });
         }
         let mut answer = Ok(Verdict::Dead);
         while let Some(verdict) = asked.join_next().await {

@@ -1,12 +1,14 @@
-//! May this request pass? Paid first, then drawn, durably, before the answer.
+//! Redeems a payment: verifies its settlement, then claims one use durably before replying.
 
 use std::sync::Arc;
 
-use agent_api::Proof;
+use agent_api::{Proof, Rate};
 use l402::{PaymentHash, Preimage};
 use store::{Claim, Claimed, RequestId};
 
-use super::{Engine, Failure, backend::Backend, draws::Undrawn, lookup::Verdict, unix_now};
+use super::{
+    Engine, Failure, admit::LookUpPermit, backend::Backend, draws::Undrawn, lookup::Verdict, unix_now,
+};
 
 /// What a client presents.
 #[derive(Clone, Debug)]
@@ -21,12 +23,14 @@ pub struct Redemption {
     pub proof: Proof,
     /// How many requests the payment buys; `None`: any number, and nothing is drawn.
     pub limit: Option<u32>,
+    /// True: one is drawn. False: one must be left.
+    pub draw: bool,
 }
 
-/// What a redemption came to.
+/// Outcome of a redemption.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Redeemed {
-    /// Paid, and drawn if there was a limit.
+    /// Paid, and drawn or left if there was a limit.
     Granted {
         /// How many more requests the payment serves; `None`: any number.
         remaining: Option<u32>,
@@ -49,12 +53,12 @@ pub enum Redeemed {
 }
 
 impl Engine {
-    /// Checks that the payment arrived and draws one unit of what it bought.
+    /// Checks that the payment arrived, and draws one unit of what it bought if that is asked for.
     ///
     /// # Errors
     /// [`Failure`]; nothing is drawn then, or what was drawn is being given back.
     pub async fn redeem(&self, redemption: Redemption) -> Result<Redeemed, Failure> {
-        let Redemption { request, backend, payment_hash, proof, limit } = redemption;
+        let Redemption { request, backend, payment_hash, proof, limit, draw } = redemption;
         let mut proved = None;
         match proof {
             // The front end has checked this; nothing is granted on its word alone.
@@ -65,7 +69,7 @@ impl Engine {
                 }
                 proved = Some(preimage);
             }
-            Proof::LookUp => match Box::pin(self.verdict(&backend, payment_hash)).await? {
+            Proof::LookUp(rate) => match Box::pin(self.look_up(&backend, payment_hash, rate)).await? {
                 Verdict::Paid => {}
                 Verdict::Unsettled { bolt11, expires_at, offer } => {
                     return Ok(Redeemed::Unsettled { bolt11, expires_at, offer });
@@ -73,9 +77,12 @@ impl Engine {
                 Verdict::Dead => return Ok(Redeemed::Dead),
                 Verdict::CannotLookUp => return Ok(Redeemed::CannotLookUp),
             },
+            Proof::Known if self.store.settled_get(payment_hash.0).await?.is_some() => {}
+            Proof::Known => return Ok(Redeemed::CannotLookUp),
         }
         match limit {
             None => Ok(Redeemed::Granted { remaining: None }),
+            Some(limit) if !draw => self.left(payment_hash, limit).await,
             Some(limit) => {
                 let claim = Claim { payment_hash: payment_hash.0, request, limit, units: 1 };
                 let Some((preimage, maker)) =
@@ -89,6 +96,30 @@ impl Engine {
                 }
                 Ok(drawn)
             }
+        }
+    }
+
+    /// Looks a settlement up, as often as the client may have that.
+    async fn look_up(
+        &self,
+        backend: &str,
+        payment_hash: PaymentHash,
+        rate: Option<Rate>,
+    ) -> Result<Verdict, Failure> {
+        let permit = LookUpPermit::new(self.store.clone(), rate);
+        let verdict = self.verdict(backend, payment_hash, &permit).await?;
+        if verdict == Verdict::Paid {
+            permit.give_back().await;
+        }
+        Ok(verdict)
+    }
+
+    /// Says if the payment has a use left.
+    async fn left(&self, payment_hash: PaymentHash, limit: u32) -> Result<Redeemed, Failure> {
+        let used = self.store.used(payment_hash.0).await?;
+        match limit.checked_sub(used) {
+            None | Some(0) => Ok(Redeemed::UsedUp),
+            left @ Some(_) => Ok(Redeemed::Granted { remaining: left }),
         }
     }
 

@@ -34,7 +34,7 @@ impl Setup {
     }
 
     async fn look_up(&self, n: u32, request: u32) -> Result<Redeemed, Failure> {
-        self.engine.redeem(redemption(n, request, Proof::LookUp, Some(1))).await
+        self.engine.redeem(redemption(n, request, Proof::LookUp(None), Some(1))).await
     }
 
     async fn prove(&self, n: u32, request: u32) -> Result<Redeemed, Failure> {
@@ -48,7 +48,14 @@ fn wanted(amount_msat: u64) -> Wanted {
 }
 
 fn redemption(n: u32, request: u32, proof: Proof, limit: Option<u32>) -> Redemption {
-    Redemption { request: id(request), backend: "default".into(), payment_hash: hash(n), proof, limit }
+    Redemption {
+        request: id(request),
+        backend: "default".into(),
+        payment_hash: hash(n),
+        proof,
+        limit,
+        draw: true,
+    }
 }
 
 fn unsettled(n: u32) -> Result<Redeemed, Failure> {
@@ -126,7 +133,7 @@ async fn what_is_unlimited_draws_nothing() {
     let setup = setup();
     setup.wallet.pay(1, 10_000);
     for request in 0..3 {
-        let ask = redemption(1, request, Proof::LookUp, None);
+        let ask = redemption(1, request, Proof::LookUp(None), None);
         assert_eq!(setup.engine.redeem(ask).await, Ok(Redeemed::Granted { remaining: None }));
     }
     assert_eq!(setup.look_up(1, 9).await, GRANTED);

@@ -61,13 +61,15 @@ impl<A> Default for Turns<A> {
 
 impl<A: Clone> Turns<A> {
     /// Asks the node in turn. `None`: it is paid, as `is_paid` says, or [`Turns::wake`] meanwhile. Whoever records a payment
-    /// makes `is_paid` true first, and wakes then.
-    pub(super) async fn ask(
+    /// makes `is_paid` true first, and wakes then. Who would have to ask the node is admitted first; whoever is not leaves
+    /// the turn to the next one.
+    pub(super) async fn ask<E>(
         &self,
         hash: PaymentHash,
         is_paid: impl Fn() -> bool,
+        admit: impl Future<Output = Result<(), E>>,
         ask_node: impl Future<Output = A>,
-    ) -> Option<A> {
+    ) -> Option<Result<A, E>> {
         let slot = self.slot(hash);
         // From here on no push is missed; what came before is known.
         let paid = slot.paid.notified();
@@ -77,7 +79,7 @@ impl<A: Clone> Turns<A> {
         tokio::select! {
             biased;
             () = paid => None,
-            answer = slot.ask_in_turn(ask_node) => Some(answer),
+            answer = slot.ask_in_turn(admit, ask_node) => Some(answer),
         }
     }
 
@@ -115,22 +117,27 @@ impl<A: Clone> Slot<A> {
         Arc::strong_count(self) > 1 || self.turn.try_lock().map_or(true, |last| recent(&last))
     }
 
-    async fn ask_in_turn(&self, ask_node: impl Future<Output = A>) -> A {
+    async fn ask_in_turn<E>(
+        &self,
+        admit: impl Future<Output = Result<(), E>>,
+        ask_node: impl Future<Output = A>,
+    ) -> Result<A, E> {
         let number = self.asked.fetch_add(1, Ordering::SeqCst);
         let mut last = self.turn.lock().await;
         if let Last { covers, answer: Some(answer), .. } = &*last
             && number < *covers
         {
-            return answer.clone();
+            return Ok(answer.clone());
         }
         if let Some(began) = last.began {
             sleep_until(began + INTERVAL).await;
         }
+        admit.await?;
         // Given up from here on, the question still counts: the node was asked.
         let covers = self.asked.load(Ordering::SeqCst);
         *last = Last { began: Some(Instant::now()), covers, answer: None };
         let answer = ask_node.await;
         last.answer = Some(answer.clone());
-        answer
+        Ok(answer)
     }
 }

@@ -25,7 +25,7 @@ fn it_lives_as_long_as_nginx() {
     assert!(is_granted(&front.prove(1, hash, preimage)));
     // Hangs at the node, and so does not hold up the end for longer than it may.
     sim.fault(Fault::hang().at(Method::LookupInvoice));
-    front.ask(2, [1; 32], Proof::LookUp);
+    front.ask(2, [1; 32], Proof::LookUp(None));
     sim.wait_for_calls(Method::LookupInvoice, 1).unwrap();
     drop(lifeline);
     let (status, said) = daemon.wait();
@@ -43,7 +43,7 @@ fn what_is_in_flight_is_answered_before_the_end() {
     let mut front = daemon.connect();
     sim.fault(Fault::delay(500).at(Method::LookupInvoice));
     // Of a payment that is unknown, so that no push answers it.
-    front.ask(1, [9; 32], Proof::LookUp);
+    front.ask(1, [9; 32], Proof::LookUp(None));
     sim.wait_for_calls(Method::LookupInvoice, 1).unwrap();
     drop(lifeline);
     assert!(matches!(front.read(), Some(FromAgent::Dead { .. })));

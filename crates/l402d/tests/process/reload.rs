@@ -36,7 +36,7 @@ fn a_new_key_is_told_to_who_is_connected_and_nothing_is_dropped() {
     let (hash, bolt11) = front.new_invoice();
     // One question is under way at the node all the while.
     sim.fault(Fault::hang().at(Method::LookupInvoice));
-    front.ask(1, hash, Proof::LookUp);
+    front.ask(1, hash, Proof::LookUp(None));
     sim.wait_for_calls(Method::LookupInvoice, 1).unwrap();
 
     let said = rotated(dir.path(), &[]);

@@ -115,7 +115,7 @@ fn who_waits_is_answered_by_the_push() {
     let mut front = daemon.connect();
     let (hash, bolt11) = front.new_invoice();
     sim.fault(Trouble::hang().at(Method::LookupInvoice));
-    front.ask(1, hash, Proof::LookUp);
+    front.ask(1, hash, Proof::LookUp(None));
     sim.wait_for_calls(Method::LookupInvoice, 1).unwrap();
     sim.pay(&bolt11).unwrap();
     assert!(is_granted(&front.read().unwrap()));

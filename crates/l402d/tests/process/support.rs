@@ -200,6 +200,7 @@ impl Front {
             match self.stream.read(&mut bytes) {
                 Ok(0) => return None,
                 Ok(read) => self.buffer.extend_from_slice(&bytes[..read]),
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
                 Err(error) => panic!("no answer: {error}"),
             }
         }
@@ -243,12 +244,12 @@ impl Front {
     /// Asks without waiting for the answer.
     pub fn ask(&mut self, request: u128, payment_hash: [u8; 32], proof: Proof) -> u64 {
         let (id, request, backend) = (self.id(), request.to_le_bytes(), "default".to_owned());
-        self.send(&ToAgent::Redeem { id, request, backend, payment_hash, proof, limit: Some(1) });
+        self.send(&ToAgent::Redeem { id, request, backend, payment_hash, proof, limit: Some(1), draw: true });
         id
     }
 
     pub fn look_up(&mut self, request: u128, payment_hash: [u8; 32]) -> FromAgent {
-        self.ask(request, payment_hash, Proof::LookUp);
+        self.ask(request, payment_hash, Proof::LookUp(None));
         self.read().unwrap()
     }
 

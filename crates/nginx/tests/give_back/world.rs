@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use agent_api::{FromAgent, Proof, Secret32, ToAgent};
+use agent_api::{FromAgent, PROTOCOL, Proof, Secret32, ToAgent};
 
 use crate::pending::Pending;
 
@@ -93,7 +93,7 @@ impl World {
             }
             Step::Write => {
                 let mut bytes = Vec::new();
-                if !self.connected || !self.table.next_frame(&mut bytes) {
+                if !self.connected || !self.table.next_frame(PROTOCOL, &mut bytes) {
                     return false;
                 }
                 let (frame, used) = ToAgent::decode(&bytes).expect("a frame").expect("a whole frame");
@@ -188,6 +188,7 @@ impl World {
                 payment_hash: [client; 32],
                 proof: Proof::Preimage(Secret32::new([client; 32])),
                 limit: Some(1),
+                draw: true,
             })
         };
         let Ok(id) = self.table.add(client, question) else { return false };

@@ -100,8 +100,10 @@ impl Setup {
     }
 
     async fn look_up(&self, n: u32) -> Result<Redeemed, Failure> {
-        let (request, backend, proof) = (id(n), "default".into(), Proof::LookUp);
-        self.engine.redeem(Redemption { request, backend, payment_hash: hash(n), proof, limit: None }).await
+        let (request, backend, proof) = (id(n), "default".into(), Proof::LookUp(None));
+        self.engine
+            .redeem(Redemption { request, backend, payment_hash: hash(n), proof, limit: None, draw: true })
+            .await
     }
 }
 

@@ -54,8 +54,9 @@ impl Pair {
                 request: id(n),
                 backend: "a b".into(),
                 payment_hash: hash(n),
-                proof: Proof::LookUp,
+                proof: Proof::LookUp(None),
                 limit: None,
+                draw: true,
             })
             .await
     }

@@ -97,8 +97,9 @@ async fn a_ready_one_is_looked_up_and_pushed_like_any_other() {
             request: id(request),
             backend: "default".into(),
             payment_hash: ready.payment_hash,
-            proof: Proof::LookUp,
+            proof: Proof::LookUp(None),
             limit: Some(1),
+            draw: true,
         })
     };
     assert!(matches!(redeem(1).await, Ok(Redeemed::Unsettled { bolt11, .. }) if bolt11 == ready.bolt11));
