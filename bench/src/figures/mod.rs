@@ -3,8 +3,10 @@
 use crate::report::Report;
 use crate::stand::Stand;
 
+mod before;
 mod beside;
 mod challenges;
+mod dear;
 mod ecash;
 mod grants;
 mod hang;
@@ -22,9 +24,11 @@ const PAIRS: usize = 15;
 pub type Figure = fn(&Stand, &mut Report);
 
 /// All, in the order of the page.
-pub const ALL: [(&str, Figure); 14] = [
+pub const ALL: [(&str, Figure); 16] = [
     ("paid", paid::measure),
     ("challenges", challenges::measure),
+    ("dear", dear::measure),
+    ("before", before::measure),
     ("lnd", lnd::measure),
     ("lnc", lnc::measure),
     ("hang", hang::measure),
