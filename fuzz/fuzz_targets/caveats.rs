@@ -2,7 +2,9 @@
 #![no_main]
 
 use l402::macaroon::MAX_CAVEATS;
-use l402::{Caveat, CaveatError, Caveats, Identifier, Macaroon, Msat, Names, PaymentHash, RootKey, TokenId, Uses};
+use l402::{
+    Caveat, CaveatError, Caveats, Identifier, Macaroon, Msat, Names, PaymentHash, RootKey, TokenId, Uses,
+};
 use l402_fuzz::caveats::{Asked, allow, uses};
 use l402_fuzz::percent_decoded;
 use libfuzzer_sys::fuzz_target;

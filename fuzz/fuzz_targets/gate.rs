@@ -6,7 +6,8 @@
 #![no_main]
 
 use gate::{
-    Answer, Complaint, Failure, Gate, Grant, Outcome, Policy, Proof, Question, Realm, Request, Response, Step, Uses,
+    Answer, Complaint, Failure, Gate, Grant, Outcome, Policy, Proof, Question, Realm, Request, Response,
+    Step, Uses,
 };
 use l402::credential::MAX_TOKENS;
 use l402::{

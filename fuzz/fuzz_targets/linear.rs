@@ -10,7 +10,9 @@ use std::sync::LazyLock;
 
 use agent_api::{FromAgent, ToAgent};
 use gate::{Gate, Origin, Policy, Realm, Request, Uses, cache, is_grpc, target};
-use l402::{Caveats, Credential, Found, Identifier, KeyRing, Macaroon, Preimage, RootKey, challenge, credential};
+use l402::{
+    Caveats, Credential, Found, Identifier, KeyRing, Macaroon, Preimage, RootKey, challenge, credential,
+};
 use l402_fuzz::loads;
 use libfuzzer_sys::fuzz_target;
 use lnc::{AuthData, PairingPhrase, gbn, mailbox, msg_data};
