@@ -7,6 +7,7 @@
 mod boxes;
 mod gbn;
 mod hashmail;
+mod line;
 mod mailbox;
 mod noise;
 mod session;
