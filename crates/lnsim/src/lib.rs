@@ -36,7 +36,7 @@ pub use eclair::{EclairEvents, EclairOptions};
 pub use fault::{BadFault, Fault, FaultKind};
 pub use identity::IdentityError;
 pub use ledger::{FailureReason, Hash32, Invoice as InvoiceView, LedgerError, State};
-pub use lnc::{Gbn, LncOptions, LncSession, Sky, Weather};
+pub use lnc::{Gbn, Limits, LncOptions, LncSession, Packets, Sky, Weather};
 pub use lnurl::{LnurlOptions, Told};
 pub use method::{Method, UnknownMethod};
 pub use nwc::{NwcDoor, NwcError, NwcOptions};

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::weather::Sky;
 
@@ -21,14 +21,35 @@ pub(super) type Refusal = &'static str;
 /// There is none of this name.
 pub(super) const NOT_FOUND: Refusal = "stream not found";
 
+/// How many packets a box takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// One packet each so often.
+    pub every: Duration,
+    /// So many without delay after a time of rest.
+    pub burst: u32,
+}
+
+impl Limits {
+    /// What the reference mailbox is shipped with.
+    pub const REFERENCE: Limits = Limits { every: Duration::from_millis(20), burst: 1000 };
+}
+
 /// All boxes.
 #[derive(Default)]
 pub(super) struct Boxes(Mutex<HashMap<Name, Arc<Pillar>>>);
 
 impl Boxes {
     /// Makes a box; one that is there stays as it is.
-    pub(super) fn create(&self, name: Name) {
-        self.all().entry(name).or_default();
+    pub(super) fn create(&self, name: Name, limits: Option<Limits>) {
+        self.all().entry(name).or_insert_with(|| Arc::new(Pillar::new(limits)));
+    }
+
+    /// Makes a box if there is none, and takes its writing side, which must be free.
+    pub(super) fn create_to_write(&self, name: Name, limits: Option<Limits>) -> Option<Slot> {
+        let pillar = Arc::clone(self.all().entry(name).or_insert_with(|| Arc::new(Pillar::new(limits))));
+        let taken = pillar.state().take(Side::Write);
+        taken.then(|| Slot { pillar, side: Side::Write })
     }
 
     /// Removes a box and turns everybody out of it.
@@ -75,7 +96,6 @@ pub(super) enum Side {
 }
 
 /// A box.
-#[derive(Default)]
 struct Pillar {
     state: Mutex<State>,
     /// Something was put in, or the box is gone.
@@ -84,12 +104,29 @@ struct Pillar {
     freed: Notify,
 }
 
-#[derive(Default)]
 struct State {
-    packets: VecDeque<Vec<u8>>,
+    /// Each with the time from which on it can be read.
+    packets: VecDeque<(Instant, Vec<u8>)>,
+    pace: Option<Pace>,
     read: bool,
     written: bool,
     gone: bool,
+}
+
+/// How far a box's allowance is used up.
+struct Pace {
+    limits: Limits,
+    /// When all of it will be there again.
+    rested_at: Instant,
+}
+
+impl Pace {
+    /// When a packet that comes now is passed on.
+    fn admit(&mut self, now: Instant) -> Instant {
+        self.rested_at = self.rested_at.max(now) + self.limits.every;
+        let burst = self.limits.every * self.limits.burst;
+        self.rested_at.checked_sub(burst).map_or(now, |at| at.max(now))
+    }
 }
 
 impl State {
@@ -103,6 +140,12 @@ impl State {
 }
 
 impl Pillar {
+    fn new(limits: Option<Limits>) -> Pillar {
+        let pace = limits.map(|limits| Pace { limits, rested_at: Instant::now() });
+        let state = State { packets: VecDeque::new(), pace, read: false, written: false, gone: false };
+        Pillar { state: Mutex::new(state), changed: Notify::default(), freed: Notify::default() }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -113,7 +156,11 @@ impl Pillar {
     }
 
     fn put(&self, packet: Vec<u8>) {
-        self.state().packets.push_back(packet);
+        let mut state = self.state();
+        let now = Instant::now();
+        let at = state.pace.as_mut().map_or(now, |pace| pace.admit(now));
+        state.packets.push_back((at, packet));
+        drop(state);
         self.changed.notify_waiters();
     }
 }
@@ -131,16 +178,21 @@ impl Slot {
             let changed = self.pillar.changed.notified();
             tokio::pin!(changed);
             changed.as_mut().enable();
-            {
+            let due = {
                 let mut state = self.pillar.state();
-                if let Some(packet) = state.packets.pop_front() {
-                    return Some(packet);
+                let due = state.packets.front().map(|(at, _)| *at);
+                if due.is_some_and(|at| at <= Instant::now()) {
+                    return state.packets.pop_front().map(|(_, packet)| packet);
                 }
-                if state.gone {
+                if state.gone && due.is_none() {
                     return None;
                 }
+                due
+            };
+            match due {
+                Some(at) => sleep_until(at).await,
+                None => changed.await,
             }
-            changed.await;
         }
     }
 

@@ -99,6 +99,7 @@ impl Gbn {
     /// When [`Gbn::tick`] is due, at the latest.
     pub fn next_tick_ms(&self) -> u64 {
         match self.phase {
+            Phase::Open if self.is_deaf() => self.resend_at,
             Phase::Open => {
                 let life = self.pinged_at.map_or(self.heard_at + PING_MS, |at| at + PONG_MS);
                 life.min(self.resend_at)
@@ -113,6 +114,7 @@ impl Gbn {
             return;
         }
         match self.pinged_at {
+            _ if self.is_deaf() => {}
             Some(at) if now_ms >= at + PONG_MS => self.phase = Phase::Over,
             None if now_ms >= self.heard_at + PING_MS => {
                 self.pinged_at = Some(now_ms);
@@ -145,8 +147,11 @@ impl Gbn {
                 self.open(now_ms);
                 self.packet(now_ms, packet);
             }
-            // A client that begins anew: it has lost the connection, so it is of no use any more.
-            (Phase::Open, [1, ..]) if self.want != 0 || self.base != 0 => self.leave(),
+            // A client that begins anew: it has lost the connection, so it is of no use any more. The reference node
+            // cancels the stream on which its FIN is, so that the client hears nothing.
+            (Phase::Open, [1, ..]) if self.want != 0 || self.base != 0 || self.is_deaf() => {
+                self.phase = Phase::Over;
+            }
             (Phase::Open, [2, seq, _, ping, payload @ ..]) => self.data(now_ms, *seq, *ping == 1, payload),
             (Phase::Open, [3, seq, ..]) => {
                 let index = self.distance(*seq);
@@ -164,6 +169,12 @@ impl Gbn {
             (Phase::Open, [5, ..]) => self.phase = Phase::Over,
             _ => {}
         }
+    }
+
+    /// Whether it waits for nothing but an ACK: with a full window the reference implementation notices neither that it
+    /// should ping nor that no answer came, so a client that is gone is taken for alive for ever.
+    fn is_deaf(&self) -> bool {
+        !self.has_room()
     }
 
     fn open(&mut self, now_ms: u64) {

@@ -10,9 +10,10 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::Mailbox;
-use super::boxes::{Name, Side, Slot};
+use super::boxes::{Limits, Name, Side, Slot};
 use super::gbn::Gbn;
 use super::noise::{Cipher, Ciphers, Wrong};
+use super::session::{Node, State};
 use crate::listener::Mode;
 
 /// How long it takes a node to notice that its boxes are gone.
@@ -22,12 +23,15 @@ const RENEW: Duration = Duration::from_millis(200);
 pub(super) struct Line {
     mailbox: Arc<Mailbox>,
     names: [Name; 2],
+    limits: Option<Limits>,
     from_client: Slot,
-    to_client: Slot,
+    /// Made with the first packet, as the reference node does: until then the client finds no box to read.
+    to_client: Option<Slot>,
     gbn: Gbn,
     start: Instant,
     mode: watch::Receiver<Mode>,
     ended: watch::Receiver<bool>,
+    state: Arc<State>,
 }
 
 /// Why a client's connection ended.
@@ -43,19 +47,36 @@ enum Happened {
     /// The boxes are gone.
     Gone,
     End(End),
+    /// The window is to be filled.
+    Fill,
 }
 
 impl Line {
-    pub(super) async fn open(
-        mailbox: Arc<Mailbox>,
-        names: [Name; 2],
-        careful: bool,
-        mode: watch::Receiver<Mode>,
-        ended: watch::Receiver<bool>,
-    ) -> Self {
-        let (from_client, to_client) = slots(&mailbox, names).await;
-        let (gbn, start) = (Gbn::new(0, careful), Instant::now());
-        Self { mailbox, names, from_client, to_client, gbn, start, mode, ended }
+    pub(super) async fn open(node: &Node, names: [Name; 2]) -> Self {
+        let mailbox = Arc::clone(&node.around.mailbox);
+        let limits = node.options.limits;
+        Self {
+            from_client: box_to_read(&mailbox, names[1], limits).await,
+            to_client: None,
+            mailbox,
+            names,
+            limits,
+            gbn: Gbn::new(0, node.options.careful),
+            start: Instant::now(),
+            mode: node.around.mode.clone(),
+            ended: node.ended.clone(),
+            state: Arc::clone(&node.state),
+        }
+    }
+
+    /// Waits for a client to open a connection.
+    pub(super) async fn opened(&mut self) -> Option<End> {
+        while !self.gbn.is_open() {
+            if let Some(end) = self.turn().await {
+                return Some(end);
+            }
+        }
+        None
     }
 
     /// Ends the connection.
@@ -69,9 +90,16 @@ impl Line {
     }
 
     fn flush(&mut self) {
-        for packet in self.gbn.take_packets() {
+        let packets = self.gbn.take_packets();
+        if self.to_client.is_none() && !packets.is_empty() {
+            self.to_client = self.mailbox.boxes.create_to_write(self.names[0], self.limits);
+        }
+        for packet in packets {
+            self.state.sent();
             // A box that is gone is noticed when it is read.
-            self.to_client.put(packet, &self.mailbox.sky);
+            if let Some(to_client) = &self.to_client {
+                to_client.put(packet, &self.mailbox.sky);
+            }
         }
     }
 
@@ -94,17 +122,32 @@ impl Line {
                 at => sleep_until(self.start + Duration::from_millis(at)).await,
             }
         };
+        let gone = async {
+            match &self.to_client {
+                Some(to_client) => to_client.gone().await,
+                None => std::future::pending().await,
+            }
+        };
         // Nothing of this holds the line once it is known.
         let happened = tokio::select! {
             packet = self.from_client.next() => packet.map_or(Happened::Gone, Happened::Packet),
             () = due => Happened::Tick,
-            () = self.to_client.gone() => Happened::Gone,
+            () = gone => Happened::Gone,
+            () = self.state.fill.notified() => Happened::Fill,
             () = reaches(&mut self.ended, |ended| *ended) => Happened::End(End::Session),
             () = reaches(&mut self.mode, |mode| *mode == Mode::Closed) => Happened::End(End::Client),
         };
         let now = self.now();
         match happened {
-            Happened::Packet(packet) => self.gbn.packet(now, &packet),
+            Happened::Packet(packet) => {
+                self.state.received(&packet);
+                self.gbn.packet(now, &packet);
+            }
+            Happened::Fill => {
+                while self.gbn.has_room() {
+                    self.gbn.send(now, &frame(&[]));
+                }
+            }
             Happened::Tick => self.gbn.tick(now),
             Happened::Gone => self.renew().await,
             Happened::End(end) => return Some(end),
@@ -116,7 +159,8 @@ impl Line {
     /// The boxes are gone: makes them again and goes on.
     async fn renew(&mut self) {
         sleep(RENEW).await;
-        (self.from_client, self.to_client) = slots(&self.mailbox, self.names).await;
+        self.to_client = None;
+        self.from_client = box_to_read(&self.mailbox, self.names[1], self.limits).await;
     }
 
     pub(super) async fn payload(&mut self, within: Option<Duration>) -> Result<Vec<u8>, End> {
@@ -181,15 +225,12 @@ async fn reaches<T>(value: &mut watch::Receiver<T>, wanted: impl FnMut(&T) -> bo
     }
 }
 
-/// Both boxes, as soon as they can be had.
-async fn slots(mailbox: &Mailbox, [to_client, to_node]: [Name; 2]) -> (Slot, Slot) {
+/// A box to read, made if need be, as soon as it can be had.
+async fn box_to_read(mailbox: &Mailbox, name: Name, limits: Option<Limits>) -> Slot {
     loop {
-        mailbox.boxes.create(to_client);
-        mailbox.boxes.create(to_node);
-        let from_client = mailbox.boxes.take(&to_node, Side::Read).await;
-        let to_client = mailbox.boxes.take(&to_client, Side::Write).await;
-        if let (Ok(from_client), Ok(to_client)) = (from_client, to_client) {
-            return (from_client, to_client);
+        mailbox.boxes.create(name, limits);
+        if let Ok(slot) = mailbox.boxes.take(&name, Side::Read).await {
+            return slot;
         }
     }
 }

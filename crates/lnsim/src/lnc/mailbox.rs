@@ -159,7 +159,7 @@ async fn receive(mut socket: Socket, mailbox: &Mailbox) {
     let Some(name) = next(&mut socket).await.and_then(|frame| name(&frame["stream_id"])) else { return };
     let slot = match mailbox.boxes.take(&name, Side::Read).await {
         Ok(slot) => slot,
-        Err(refusal) => return refuse(&mut socket, refusal).await,
+        Err(refusal) => return answer(&mut socket, &json!({ "error": failure(refusal) })).await,
     };
     loop {
         let packet = tokio::select! {
@@ -167,7 +167,9 @@ async fn receive(mut socket: Socket, mailbox: &Mailbox) {
             // The client leaves; it has nothing more to say.
             _ = next(&mut socket) => return,
         };
-        let Some(packet) = packet else { return refuse(&mut socket, "EOF").await };
+        let Some(packet) = packet else {
+            return answer(&mut socket, &json!({ "error": failure("EOF") })).await;
+        };
         let desc = json!({ "stream_id": BASE64.encode(&name) });
         let frame = json!({ "result": { "desc": desc, "msg": BASE64.encode(&packet) } });
         if put(&mut socket, &frame).await.is_err() {
@@ -177,21 +179,26 @@ async fn receive(mut socket: Socket, mailbox: &Mailbox) {
 }
 
 async fn send(mut socket: Socket, mailbox: &Mailbox) {
+    // A box that is written has one answer, at the end: an error stands there without the wrapper that frames have.
+    if let Err(refusal) = take_all(&mut socket, mailbox).await {
+        answer(&mut socket, &failure(refusal)).await;
+    }
+}
+
+async fn take_all(socket: &mut Socket, mailbox: &Mailbox) -> Result<(), Refusal> {
     let mut slot = None;
-    while let Some(frame) = next(&mut socket).await {
+    while let Some(frame) = next(socket).await {
         let named = name(&frame["desc"]["stream_id"]);
         let packet = frame["msg"].as_str().and_then(|text| BASE64.decode(text.as_bytes()).ok());
-        let (Some(named), Some(packet)) = (named, packet) else { return };
+        let (Some(named), Some(packet)) = (named, packet) else { return Ok(()) };
         if slot.is_none() {
-            match mailbox.boxes.take(&named, Side::Write).await {
-                Ok(taken) => slot = Some(taken),
-                Err(refusal) => return refuse(&mut socket, refusal).await,
-            }
+            slot = Some(mailbox.boxes.take(&named, Side::Write).await?);
         }
         if !slot.as_ref().is_some_and(|slot| slot.put(packet, &mailbox.sky)) {
-            return refuse(&mut socket, "io: read/write on closed pipe").await;
+            return Err("io: read/write on closed pipe");
         }
     }
+    Ok(())
 }
 
 async fn next(socket: &mut Socket) -> Option<Value> {
@@ -204,10 +211,14 @@ async fn next(socket: &mut Socket) -> Option<Value> {
     }
 }
 
-async fn refuse(socket: &mut Socket, refusal: Refusal) {
-    let error = json!({ "error": { "code": 2, "message": refusal, "details": [] } });
-    // Who is refused may be gone.
-    let _ = put(socket, &error).await;
+fn failure(refusal: Refusal) -> Value {
+    json!({ "code": 2, "message": refusal, "details": [] })
+}
+
+/// Sends the last frame.
+async fn answer(socket: &mut Socket, frame: &Value) {
+    // The client may be gone.
+    let _ = put(socket, frame).await;
     let _ = socket.close(None).await;
 }
 

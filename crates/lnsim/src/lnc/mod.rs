@@ -1,8 +1,8 @@
 //! Lightning Node Connect: a mailbox, and the node's side of sessions through it. Written from the protocol's facts
 //! alone, apart from the client that it tests.
 //!
-//! The way of a packet: `mailbox` (boxes; TLS and WebSocket or gRPC in front of them) → `gbn` → `session` (acts, then
-//! messages, by `noise`) → the port's front door, as bytes of a connection like any other.
+//! The way of a packet: `mailbox` (boxes; TLS and WebSocket or gRPC in front of them) → `line` (go-back-N by `gbn`) →
+//! `session` (acts, then messages, by `noise`) → the port's front door, as bytes of a connection like any other.
 
 mod boxes;
 mod gbn;
@@ -13,8 +13,9 @@ mod noise;
 mod session;
 mod weather;
 
+pub use boxes::Limits;
 pub use gbn::Gbn;
-pub use session::{LncOptions, LncSession};
+pub use session::{LncOptions, LncSession, Packets};
 pub use weather::{Sky, Weather};
 
 pub(crate) use mailbox::Mailbox;

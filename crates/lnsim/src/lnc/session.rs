@@ -2,16 +2,16 @@
 //! door.
 
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bip39::Language;
 use bitcoin::secp256k1::{PublicKey, SecretKey};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 
 use super::Mailbox;
-use super::boxes::Name;
+use super::boxes::{Limits, Name};
 use super::line::{End, Line, content};
 use super::noise::{self, Wrong};
 use crate::listener::Mode;
@@ -30,13 +30,26 @@ pub struct LncOptions {
     pub version: u8,
     /// Whether it sends less at once, for links on which packets overtake each other.
     pub careful: bool,
+    /// How many packets the mailbox takes for each of its boxes; `None` for any number.
+    pub limits: Option<Limits>,
 }
 
 impl Default for LncOptions {
-    /// Invoices, version 2.
+    /// Invoices, version 2, no limits.
     fn default() -> Self {
-        Self { permit: Permit::Invoice, version: 2, careful: false }
+        Self { permit: Permit::Invoice, version: 2, careful: false, limits: None }
     }
+}
+
+/// Packets that went through the mailbox.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Packets {
+    /// From the client.
+    pub to_node: u64,
+    /// From the node.
+    pub to_client: u64,
+    /// SYNs among those from the client.
+    pub syns: u64,
 }
 
 /// A session that was made on the node.
@@ -48,10 +61,29 @@ pub struct LncSession {
 
 /// What is remembered from one client to the next.
 #[derive(Default)]
-struct State {
+pub(super) struct State {
     client: Mutex<Option<PublicKey>>,
     /// Handshakes that were finished: by pairing, and by keys.
     handshakes: watch::Sender<[u64; 2]>,
+    packets: Mutex<Packets>,
+    /// Asks for the window to be filled.
+    pub(super) fill: Notify,
+}
+
+impl State {
+    pub(super) fn sent(&self) {
+        self.packets().to_client += 1;
+    }
+
+    pub(super) fn received(&self, packet: &[u8]) {
+        let mut packets = self.packets();
+        packets.to_node += 1;
+        packets.syns += u64::from(packet.first() == Some(&1));
+    }
+
+    fn packets(&self) -> MutexGuard<'_, Packets> {
+        self.packets.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl LncSession {
@@ -63,6 +95,16 @@ impl LncSession {
     /// Handshakes so far: pairings, and those by keys alone.
     pub fn handshakes(&self) -> [u64; 2] {
         *self.state.handshakes.borrow()
+    }
+
+    /// Packets so far.
+    pub fn packets(&self) -> Packets {
+        *self.state.packets()
+    }
+
+    /// Fills the node's window on the connection that there is with packets that carry nothing.
+    pub fn fill_window(&self) {
+        self.state.fill.notify_one();
     }
 
     /// Ends it: the client is told, the boxes go.
@@ -110,13 +152,13 @@ fn phrase(entropy: &[u8; 14]) -> String {
     words.join(" ")
 }
 
-struct Node {
-    options: LncOptions,
-    around: Surroundings,
+pub(super) struct Node {
+    pub(super) options: LncOptions,
+    pub(super) around: Surroundings,
     entropy: [u8; 14],
     local: SecretKey,
-    ended: watch::Receiver<bool>,
-    state: Arc<State>,
+    pub(super) ended: watch::Receiver<bool>,
+    pub(super) state: Arc<State>,
     /// Takes the mask off, once it was needed.
     unmask: Option<PublicKey>,
 }
@@ -165,21 +207,22 @@ impl Node {
 
     /// Takes one client, from its SYN to its end.
     async fn client(&mut self, names: [Name; 2]) -> Result<End, Wrong> {
-        let around = &self.around;
-        let mut line = Line::open(
-            Arc::clone(&around.mailbox),
-            names,
-            self.options.careful,
-            around.mode.clone(),
-            self.ended.clone(),
-        )
-        .await;
+        let mut line = Line::open(self, names).await;
         let end = self.serve(&mut line).await;
         line.leave();
         end
     }
 
     async fn serve(&mut self, line: &mut Line) -> Result<End, Wrong> {
+        if let Some(end) = line.opened().await {
+            return Ok(end);
+        }
+        let known = *self.state.client.lock().unwrap_or_else(PoisonError::into_inner);
+        // The phrase is stretched while the client's act is on its way.
+        let unmask = match known {
+            Some(_) => None,
+            None => Some(self.unmask().await?),
+        };
         let first = match line.payload(None).await {
             Ok(payload) => payload,
             Err(end) => return Ok(end),
@@ -187,16 +230,15 @@ impl Node {
         let act = content(&first)?;
         let auth = format!("Macaroon: {}", self.around.macaroon);
         let ephemeral = SecretKey::from_slice(&random::<32>().map_err(|_| Wrong)?).map_err(|_| Wrong)?;
-        let known = *self.state.client.lock().unwrap_or_else(PoisonError::into_inner);
-        let ciphers = match known {
-            Some(client) => {
+        let ciphers = match (known, unmask) {
+            (Some(client), _) => {
                 let (ciphers, answer) = noise::resume(act, &client, &self.local, ephemeral, auth.as_bytes())?;
                 line.send(&answer);
                 self.state.handshakes.send_modify(|[_, resumed]| *resumed += 1);
                 ciphers
             }
-            None => {
-                let unmask = self.unmask().await?;
+            (None, None) => return Err(Wrong),
+            (None, Some(unmask)) => {
                 let version = self.options.version;
                 let (pairing, answer) =
                     noise::pair(act, &unmask, &self.local, ephemeral, version, auth.as_bytes())?;
