@@ -33,11 +33,12 @@ pub fn encode_send(stream: &StreamId, packet: &[u8]) -> String {
 /// The mailbox says that it can't serve the box, or sends something else than a frame.
 pub fn decode(frame: &[u8]) -> Result<Vec<u8>, MailboxError> {
     match serde_json::from_slice(frame).map_err(|_| MailboxError::Malformed)? {
-        Received { error: Some(error), .. } => Err(MailboxError::from_message(&error.message)),
+        Received { error: Some(Failure { message }), .. } => Err(MailboxError::from_message(&message)),
         Received { result: Some(found), .. } => {
             BASE64.decode(found.msg.as_bytes()).map_err(|_| MailboxError::Malformed)
         }
-        Received { result: None, error: None } => Err(MailboxError::Malformed),
+        Received { message: Some(message), .. } => Err(MailboxError::from_message(&message)),
+        Received { result: None, error: None, message: None } => Err(MailboxError::Malformed),
     }
 }
 
@@ -67,6 +68,9 @@ struct Received {
     result: Option<CipherBox>,
     #[serde(default)]
     error: Option<Failure>,
+    /// A failure without the wrapper: the connection that a box is written on has no frames, only one answer at its end.
+    #[serde(default)]
+    message: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -133,14 +137,27 @@ mod tests {
     #[test]
     fn errors_that_we_receive() {
         let error = |text: &str| {
-            let frame = serde_json::json!({ "error": { "code": 2, "message": text, "details": [] } });
-            decode(frame.to_string().as_bytes()).unwrap_err()
+            let bare = serde_json::json!({ "code": 2, "message": text, "details": [] });
+            let wrapped = serde_json::json!({ "error": bare });
+            let [read, written] =
+                [wrapped, bare].map(|frame| decode(frame.to_string().as_bytes()).unwrap_err());
+            assert_eq!(read, written, "of the box that is read, and of the one that is written");
+            read
         };
         assert_eq!(error("stream not found"), MailboxError::NotFound);
         assert_eq!(error("read stream occupied"), MailboxError::Occupied);
         assert_eq!(error("write stream occupied"), MailboxError::Occupied);
         assert_eq!(error("teapot\n"), MailboxError::Other("teapot".to_owned()));
-        for frame in [&b""[..], b"{}", b"[]", br#"{"result":null}"#, br#"{"result":{"msg":"?"}}"#, b"\xff"] {
+        for frame in [
+            &b""[..],
+            b"{}",
+            b"[]",
+            br#"{"result":null}"#,
+            br#"{"code":2}"#,
+            br#"{"message":2}"#,
+            br#"{"result":{"msg":"?"}}"#,
+            b"\xff",
+        ] {
             assert_eq!(decode(frame), Err(MailboxError::Malformed), "{frame:?}");
         }
     }

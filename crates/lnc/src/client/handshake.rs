@@ -8,12 +8,12 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use super::driver::{Driver, Ended, Happened, Transport, now};
-use super::error::{ConnectError, LinkError};
+use super::error::ConnectError;
 use super::link::{Link, News};
 use super::server::Server;
 use super::stream::{Session, Stream};
+use super::troubles::Troubles;
 use crate::gbn::{Closed, Event};
-use crate::mailbox::MailboxError;
 use crate::noise::{Handshake, Mask, Setup, Turn, Version};
 use crate::{AuthData, PairingPhrase, PublicKey, SecretKey, StreamId, msg_data};
 
@@ -39,8 +39,9 @@ pub enum Credentials {
     },
 }
 
-/// Keeps the node's key for good. It is called before the node is told that we have it: from then on the phrase leads
-/// nowhere, so whoever forgets the key has lost the session.
+/// Keeps the node's key for good. It is called once, when pairing with a node of [`Version::V2`] or later, before the
+/// node is told that we have its key: from then on the phrase leads nowhere, so whoever forgets the key has lost the
+/// session.
 pub type Keep<'a> = &'a mut (dyn FnMut(&PublicKey) -> io::Result<()> + Send);
 
 /// How long to wait for what.
@@ -83,6 +84,10 @@ pub struct Connected {
 
 /// Connects to the node behind `server`. Must be called within a tokio runtime.
 ///
+/// By the phrase, a node of [`Version::V2`] or later is paired with, and then connected to by key at once: it moves to
+/// the boxes of the keys only when the connection of the pairing has ended, and one that lost its client there, with a
+/// full window, would never move.
+///
 /// # Errors
 /// The mailbox, the session or the node: [`ConnectError`] tells them apart.
 pub async fn connect(
@@ -91,91 +96,98 @@ pub async fn connect(
     patience: &Patience,
     keep: Keep<'_>,
 ) -> Result<Connected, ConnectError> {
-    let (stream, mask) = match credentials {
-        Credentials::Phrase { phrase, .. } => {
-            let stretched = phrase.clone();
-            let mask = tokio::task::spawn_blocking(move || Mask::new(&stretched));
-            (phrase.stream_id(), Some(mask))
-        }
-        Credentials::Paired { local, remote } => (StreamId::paired(local, remote), None),
-    };
-    let mut driver = Driver::new(Link::open(server, &stream));
+    match credentials {
+        Credentials::Phrase { phrase, local } => pair(server, phrase, local, patience, keep).await,
+        Credentials::Paired { local, remote } => resume(server, local, *remote, patience).await,
+    }
+}
+
+async fn pair(
+    server: &Server,
+    phrase: &PairingPhrase,
+    local: &SecretKey,
+    patience: &Patience,
+    keep: Keep<'_>,
+) -> Result<Connected, ConnectError> {
+    let stretched = phrase.clone();
+    let mask = tokio::task::spawn_blocking(move || Mask::new(&stretched));
+    let mut driver = Driver::new(Link::open(server, &phrase.stream_id()));
     let attempt = async {
         opened(server, &mut driver, patience).await?;
-        let ephemeral = SecretKey::generate()?;
-        let handshake = match (credentials, mask) {
-            (Credentials::Phrase { local, .. }, Some(mask)) => {
-                let mask = mask.await.map_err(|_| ConnectError::Silent)?;
-                Handshake::pair(Setup { local: local.clone(), ephemeral }, &mask)
-            }
-            (Credentials::Paired { local, remote }, _) => {
-                Handshake::resume(Setup { local: local.clone(), ephemeral }, *remote)
-            }
-            (Credentials::Phrase { .. }, None) => unreachable!("the mask is made above"),
-        };
-        acts(&mut driver, handshake, patience, keep).await
+        let mask = mask.await.map_err(|_| ConnectError::Silent)?;
+        let setup = Setup { local: local.clone(), ephemeral: SecretKey::generate()? };
+        let handshake = acts(&mut driver, Handshake::pair(setup, &mask), patience, Some(keep)).await?;
+        let paired = handshake.version() == Some(Version::V2);
+        if paired {
+            // HTTP/2's server speaks first: with that the node has taken the last act. A FIN that overtakes the act
+            // within the node would undo the pairing.
+            payload(&mut driver, patience.silent).await?;
+        }
+        Ok((handshake, paired))
+    };
+    let (handshake, paired) = match attempt.await {
+        Ok(outcome) => outcome,
+        Err(error) => return Err(given_up(driver, error)),
+    };
+    if !paired {
+        return start(driver, handshake);
+    }
+    let remote = handshake.finish()?.remote;
+    tokio::spawn(driver.close());
+    resume(server, local, remote, patience).await
+}
+
+async fn resume(
+    server: &Server,
+    local: &SecretKey,
+    remote: PublicKey,
+    patience: &Patience,
+) -> Result<Connected, ConnectError> {
+    let mut driver = Driver::new(Link::open(server, &StreamId::paired(local, &remote)));
+    let attempt = async {
+        opened(server, &mut driver, patience).await?;
+        let setup = Setup { local: local.clone(), ephemeral: SecretKey::generate()? };
+        acts(&mut driver, Handshake::resume(setup, remote), patience, None).await
     };
     match attempt.await {
-        Ok(handshake) => Ok(start(driver, handshake)?),
-        Err(error) => {
-            // The node must not wait for us until its pings are in vain.
-            tokio::spawn(driver.close());
-            Err(error)
-        }
+        Ok(handshake) => start(driver, handshake),
+        Err(error) => Err(given_up(driver, error)),
     }
+}
+
+/// Says goodbye in the background: the node must not wait for us until its pings are in vain.
+fn given_up(driver: Driver, error: ConnectError) -> ConnectError {
+    tokio::spawn(driver.close());
+    error
 }
 
 /// Waits for go-back-N's handshake.
 async fn opened(server: &Server, driver: &mut Driver, patience: &Patience) -> Result<(), ConnectError> {
-    let start = Instant::now();
-    // What is wrong with the mailbox, and since when.
-    let mut trouble: Option<(LinkError, Instant)> = None;
+    let silent_until = Instant::now() + patience.silent;
+    let mut troubles = Troubles::new(*patience);
     loop {
-        let until = match &trouble {
-            Some((why, since)) => *since + patience.with(why),
-            None => start + patience.silent,
-        };
-        let happened = tokio::select! {
-            happened = driver.next() => happened,
+        let until = troubles.until().unwrap_or(silent_until);
+        let to_tell_at = troubles.to_tell_at();
+        tokio::select! {
+            happened = driver.next() => match happened {
+                Happened::Gbn(Event::Open) => return Ok(()),
+                Happened::Gbn(Event::Closed(why)) => return Err(why.into()),
+                Happened::Gbn(Event::Payload(_)) | Happened::Link(News::Back) => {}
+                Happened::Link(News::Down(why)) => troubles.met(Instant::now(), why),
+            },
             () = sleep_until(until) => {
-                return Err(trouble.map_or(ConnectError::Silent, |(why, _)| why.into()));
-            }
-        };
-        match happened {
-            Happened::Gbn(Event::Open) => return Ok(()),
-            Happened::Gbn(Event::Closed(why)) => return Err(why.into()),
-            Happened::Gbn(Event::Payload(_)) | Happened::Link(News::Back) => {}
-            Happened::Link(News::Down(why)) => {
-                if patience.with(&why).is_zero() {
+                if let Some(why) = troubles.verdict(Instant::now()) {
                     return Err(why.into());
                 }
-                if trouble.as_ref().is_none_or(|(before, _)| *before != why) {
-                    tracing::info!(mailbox = server.address(), "not connected yet: {why}; trying on");
+                if Instant::now() >= silent_until {
+                    return Err(ConnectError::Silent);
                 }
-                trouble = match trouble {
-                    // The other box says the same, or this one again.
-                    Some((before, since)) if before == why => Some((before, since)),
-                    // What the mailbox says of the session tells more than that it hung up.
-                    Some((before @ LinkError::Mailbox(_), since))
-                        if matches!(why, LinkError::Unreachable(_)) =>
-                    {
-                        Some((before, since))
-                    }
-                    Some(_) | None => Some((why, Instant::now())),
-                };
             }
-        }
-    }
-}
-
-impl Patience {
-    fn with(&self, trouble: &LinkError) -> Duration {
-        match trouble {
-            LinkError::Mailbox(MailboxError::NotFound) => self.unknown,
-            LinkError::Mailbox(MailboxError::Occupied) => self.occupied,
-            LinkError::Mailbox(MailboxError::Other(_) | MailboxError::Malformed)
-            | LinkError::Unreachable(_) => self.unreachable,
-            LinkError::Certificate(_) => Duration::ZERO,
+            () = sleep_until(to_tell_at.unwrap_or(until)), if to_tell_at.is_some() => {
+                if let Some(why) = troubles.tell() {
+                    tracing::info!(mailbox = server.address(), "not connected yet, trying on: {why}");
+                }
+            }
         }
     }
 }
@@ -185,17 +197,15 @@ async fn acts(
     driver: &mut Driver,
     mut handshake: Handshake,
     patience: &Patience,
-    keep: Keep<'_>,
+    mut keep: Option<Keep<'_>>,
 ) -> Result<Handshake, ConnectError> {
-    let mut kept = false;
     loop {
         match handshake.turn() {
             Turn::Write => {
-                if let (false, Some(remote), Some(Version::V2)) =
-                    (kept, handshake.remote(), handshake.version())
+                if let (Some(remote), Some(Version::V2)) = (handshake.remote(), handshake.version())
+                    && let Some(keep) = keep.take()
                 {
                     keep(&remote).map_err(ConnectError::Keep)?;
-                    kept = true;
                 }
                 let act = msg_data::encode(&handshake.write()?);
                 if driver.gbn.send(now(), act).is_err() {

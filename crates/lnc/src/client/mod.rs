@@ -12,6 +12,7 @@ mod link;
 mod server;
 mod stream;
 mod tls;
+mod troubles;
 mod websocket;
 
 pub use driver::Ended;

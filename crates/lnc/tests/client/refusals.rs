@@ -55,11 +55,8 @@ async fn a_session_that_another_client_has_is_occupied_until_it_leaves() {
     let sim = sim();
     let (session, first_server) = (session(&sim), server(&sim, ""));
     let phrase = by_phrase(&session);
-    let first = connected(&first_server, &phrase).await;
-    let keys = paired(&phrase, first.remote);
-    // Paired now, and the node waits under the new name once this client has gone.
-    first.session.close().await;
-    let holder = connected(&first_server, &keys).await;
+    let holder = connected(&first_server, &phrase).await;
+    let keys = paired(&phrase, holder.remote);
     for scheme in ["wss://", "grpcs://"] {
         let error = refused(&server(&sim, scheme), &keys).await;
         let occupied = matches!(error, ConnectError::Link(LinkError::Mailbox(MailboxError::Occupied)));
