@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::inbox::{Inbox, Verdict};
 use super::packet::Packet;
-use super::timing::{Timing, boosted};
+use super::timing::Timing;
 use super::window::Window;
 use super::{MAX_PAYLOAD, WINDOW};
 
@@ -75,7 +75,7 @@ pub enum Closed {
 impl Connection {
     /// The side that connects. Its SYN is ready to be sent.
     pub fn client(now: Instant, timing: Timing) -> Connection {
-        let again_at = now + timing.handshake;
+        let again_at = now + timing.syn_wait(0);
         let mut connection =
             Connection::new(now, timing, State::Proposed { since: now, again_at, repetitions: 0 });
         connection.put(&Packet::Syn { window: WINDOW });
@@ -140,7 +140,7 @@ impl Connection {
     /// The link was down and is up again: what was under way is lost, so it goes out again at once.
     pub fn link_is_back(&mut self, now: Instant) {
         match &mut self.state {
-            State::Proposed { again_at, .. } => *again_at = now,
+            State::Proposed { again_at, repetitions, .. } => (*again_at, *repetitions) = (now, 0),
             State::Open => self.outgoing.extend(self.window.send_again(now)),
             State::Listening | State::Answered { .. } | State::Closed => {}
         }
@@ -178,7 +178,7 @@ impl Connection {
             }
             // The server ends the connection before this one only now, perhaps because of this SYN: it wants another.
             (State::Proposed { again_at, since, repetitions }, Packet::Fin) => {
-                let again_at = again_at.min(now + self.timing.handshake / 20);
+                let again_at = again_at.min(now + self.timing.first_syn / 2);
                 self.state = State::Proposed { since, again_at, repetitions };
             }
             // Left over from a connection before this one.
@@ -268,7 +268,7 @@ impl Connection {
         match &mut self.state {
             State::Proposed { again_at, repetitions, .. } if *again_at <= now => {
                 *repetitions += 1;
-                *again_at = now + boosted(self.timing.handshake, *repetitions);
+                *again_at = now + self.timing.syn_wait(*repetitions);
                 self.put(&Packet::Syn { window: WINDOW });
             }
             State::Open => {

@@ -5,7 +5,10 @@ use std::time::Duration;
 /// The durations of a connection. [`Timing::CLIENT`] and [`Timing::SERVER`] are the protocol's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timing {
-    /// For the answer to a SYN; half of it more with each repetition.
+    /// For the answer to the first SYN; twice as long with each repetition. Short, because a node that holds a connection
+    /// of ours before this one for alive ends it at the first SYN, without a word, and answers the second.
+    pub first_syn: Duration,
+    /// For the answer to a SYN, at most.
     pub handshake: Duration,
     /// For an ACK, at least; half of it more with each repetition.
     pub resend: Duration,
@@ -18,6 +21,7 @@ pub struct Timing {
 impl Timing {
     /// For the side that connects.
     pub const CLIENT: Timing = Timing {
+        first_syn: Duration::from_millis(250),
         handshake: Duration::from_secs(2),
         resend: Duration::from_secs(1),
         ping: Duration::from_secs(7),
@@ -26,6 +30,13 @@ impl Timing {
 
     /// For the side that waits: it pings a little earlier, so that both don't at once.
     pub const SERVER: Timing = Timing { ping: Duration::from_secs(5), ..Timing::CLIENT };
+}
+
+impl Timing {
+    /// How long to wait for the answer to a SYN that was repeated so often.
+    pub(super) fn syn_wait(&self, repetitions: u32) -> Duration {
+        self.first_syn.saturating_mul(2_u32.saturating_pow(repetitions)).min(self.handshake)
+    }
 }
 
 /// A wait answered sooner than this multiple of the round trip is too short.
@@ -74,7 +85,7 @@ impl Patience {
 
 /// `wait`, and half of it more for each repetition, up to twice: there must be several within the time after which
 /// silence is taken for death.
-pub(super) fn boosted(wait: Duration, repetitions: u32) -> Duration {
+fn boosted(wait: Duration, repetitions: u32) -> Duration {
     const MOST: u32 = 2;
     wait + wait / 2 * repetitions.min(MOST)
 }

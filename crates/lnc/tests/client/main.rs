@@ -1,5 +1,6 @@
 //! The client against the simulator's mailbox and node, which were written apart from it.
 
+mod deaths;
 mod losses;
 mod refusals;
 mod sessions;
