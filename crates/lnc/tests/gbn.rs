@@ -332,3 +332,24 @@ fn pieces_are_put_together() {
     }
     assert_eq!(net.client.poll_event(), Some(Event::Payload(vec![0, 1, 2])));
 }
+
+#[test]
+fn one_ack_covers_what_comes_together_and_a_full_window_is_not_waited_for() {
+    let mut net = open();
+    let data = |seq| Packet::Data { seq, last: true, ping: false, payload: vec![seq] }.encode();
+    let start = net.now;
+    for seq in 0..3 {
+        net.client.receive(start, &data(seq));
+    }
+    assert_eq!(net.client.poll_transmit(), None);
+    let due = net.client.timeout().unwrap();
+    assert_eq!(due - start, Timing::CLIENT.ack);
+    net.client.handle_timeout(due);
+    assert_eq!(net.client.poll_transmit(), Some(Packet::Ack { seq: 2 }.encode()));
+    assert_eq!(net.client.poll_transmit(), None);
+    for seq in 3..3 + WINDOW / 2 {
+        net.client.receive(due, &data(seq));
+    }
+    assert_eq!(net.client.poll_transmit(), Some(Packet::Ack { seq: 10 }.encode()), "at once");
+    assert_eq!(net.client.poll_transmit(), None);
+}

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, ReadHalf, WriteHalf};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
@@ -11,17 +12,21 @@ use tokio::time::{Instant, sleep_until};
 use super::error::LinkError;
 use super::link::{Link, News};
 use crate::gbn::{Closed, Connection, Event, Timing};
-use crate::{CipherError, Opener, Sealer, msg_data};
+use crate::{CipherError, HEADER_LEN, Opener, Sealer, msg_data};
 
 /// The longest text of a message of ours: HTTP/2's frames have so much.
 const CHUNK: usize = 16 * 1024;
 
-/// What go-back-N, `MsgData`, the tag and the mailbox's own length add to a text of some size.
-const OVERHEAD: usize = 4 + msg_data::HEADER_LEN + 16 + 3;
+/// What go-back-N, `MsgData`, the message's header and tag, and the mailbox's own length add to a text.
+const OVERHEAD: usize = 4 + msg_data::HEADER_LEN + HEADER_LEN + 16 + 3;
 
 /// The mailbox reads in pieces of this size, and takes a frame of whole pieces to go on with the next one: such frames
 /// are not sent.
 const MAILBOX_PIECE: usize = 4096;
+
+/// Bytes of HTTP/2's preface. They are a message of their own: the reference node reads them from the connection itself
+/// and loses what else is in the same message.
+const PREFACE: usize = 24;
 
 /// How much the reader of the stream may be behind before nothing more is taken from the mailbox.
 const BEHIND: usize = 1 << 20;
@@ -122,7 +127,9 @@ impl Transport {
     pub(super) async fn run(self) {
         let Transport { mut driver, sealer, opener, pipe, mut close, ended } = self;
         let (from_app, to_app) = tokio::io::split(pipe);
-        let why = Pump { driver: &mut driver, sealer, opener, close: &mut close }.run(from_app, to_app).await;
+        let preface_left = PREFACE;
+        let pump = Pump { driver: &mut driver, sealer, opener, preface_left, close: &mut close };
+        let why = pump.run(from_app, to_app).await;
         // Nobody else sets it.
         let _ = ended.set(why);
         driver.close().await;
@@ -135,6 +142,8 @@ struct Pump<'a> {
     driver: &'a mut Driver,
     sealer: Sealer,
     opener: Opener,
+    /// What was not sent yet of HTTP/2's preface.
+    preface_left: usize,
     close: &'a mut watch::Receiver<bool>,
 }
 
@@ -172,6 +181,7 @@ impl Pump<'_> {
                 },
                 read = from_app.read(&mut buffer), if room => match read {
                     Ok(length) if length > 0 => {
+                        let length = length + rest(&mut from_app, &mut buffer[length..]).await;
                         if let Err(error) = self.give(&buffer[..length], &mut pending) {
                             return Ended::Broken(error.to_string());
                         }
@@ -193,16 +203,34 @@ impl Pump<'_> {
     }
 
     fn give(&mut self, text: &[u8], pending: &mut VecDeque<Vec<u8>>) -> Result<(), CipherError> {
-        let cut =
-            if (text.len() + OVERHEAD).is_multiple_of(MAILBOX_PIECE) { text.len() - 1 } else { text.len() };
-        for part in [&text[..cut], &text[cut..]] {
+        let (preface, text) = text.split_at(text.len().min(self.preface_left));
+        self.preface_left -= preface.len();
+        let whole_pieces = (text.len() + OVERHEAD).is_multiple_of(MAILBOX_PIECE);
+        let (text, last) = text.split_at(if whole_pieces { text.len() - 1 } else { text.len() });
+        for part in [preface, text, last] {
             if !part.is_empty() {
                 let (header, body) = self.sealer.seal(part)?;
-                pending.extend([msg_data::encode(&header), msg_data::encode(&body)]);
+                // Both in one packet, because the mailbox counts packets; the other side reads a stream.
+                pending.push_back(msg_data::encode(&[header, body].concat()));
             }
         }
         Ok(())
     }
+}
+
+/// What the application has written besides, once it had its turn: HTTP/2 writes a call's headers and its message one
+/// after the other, and together they are one packet. Returns how much of `buffer` is filled.
+async fn rest(from_app: &mut ReadHalf<DuplexStream>, buffer: &mut [u8]) -> usize {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        tokio::task::yield_now().await;
+        match from_app.read(&mut buffer[filled..]).now_or_never() {
+            Some(Ok(length)) if length > 0 => filled += length,
+            // Nothing is there now; an end or an error is there at the next read as well.
+            Some(Ok(_) | Err(_)) | None => break,
+        }
+    }
+    filled
 }
 
 /// Waits until somebody wants the end; one who can't say so any more doesn't.

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use super::acks::Acks;
 use super::inbox::{Inbox, Verdict};
 use super::packet::Packet;
 use super::timing::Timing;
@@ -15,6 +16,7 @@ pub struct Connection {
     state: State,
     window: Window,
     inbox: Inbox,
+    acks: Acks,
     /// Pieces of a payload whose last piece has not come.
     partial: Vec<u8>,
     outgoing: VecDeque<Vec<u8>>,
@@ -93,6 +95,7 @@ impl Connection {
             state,
             window: Window::new(WINDOW, timing.resend),
             inbox: Inbox::new(WINDOW),
+            acks: Acks::new(timing.ack),
             partial: Vec::new(),
             outgoing: VecDeque::new(),
             events: VecDeque::new(),
@@ -211,12 +214,16 @@ impl Connection {
             Packet::Data { seq, last, ping, payload } => {
                 match self.inbox.judge(now, seq, ping, &payload, self.window.patience()) {
                     Verdict::Next => {
-                        self.put(&Packet::Ack { seq });
+                        self.acks.owe(now, seq);
+                        self.acknowledge(now);
                         if !ping {
                             self.piece(last, payload);
                         }
                     }
-                    Verdict::Complain(seq) => self.put(&Packet::Nack { seq }),
+                    Verdict::Complain(seq) => {
+                        self.acks.forgive();
+                        self.put(&Packet::Nack { seq });
+                    }
                     Verdict::Ignore => {}
                 }
             }
@@ -225,6 +232,13 @@ impl Connection {
             Packet::Fin => self.end(Closed::There),
             // The answer to a SYN that was sent twice.
             Packet::Syn { .. } | Packet::SynAck => {}
+        }
+    }
+
+    /// Sends the ACK that is due.
+    fn acknowledge(&mut self, now: Instant) {
+        if let Some(seq) = self.acks.take(now) {
+            self.put(&Packet::Ack { seq });
         }
     }
 
@@ -258,7 +272,8 @@ impl Connection {
             State::Listening | State::Answered { .. } | State::Closed => None,
             State::Open => {
                 let alive = self.pong_until.unwrap_or(self.ping_at);
-                Some(self.window.resend_at().map_or(alive, |resend| resend.min(alive)))
+                let others = [self.window.resend_at(), self.acks.due()];
+                Some(others.into_iter().flatten().fold(alive, Instant::min))
             }
         }
     }
@@ -272,6 +287,7 @@ impl Connection {
                 self.put(&Packet::Syn { window: WINDOW });
             }
             State::Open => {
+                self.acknowledge(now);
                 if self.pong_until.is_some_and(|until| until <= now) {
                     return self.end(Closed::Silent);
                 }

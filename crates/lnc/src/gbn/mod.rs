@@ -9,6 +9,7 @@
 //! half the window (which costs little: writers that wait put more into each payload), and tells old payloads from new
 //! ones.
 
+mod acks;
 mod connection;
 mod inbox;
 mod packet;

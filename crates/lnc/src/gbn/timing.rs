@@ -12,6 +12,8 @@ pub struct Timing {
     pub handshake: Duration,
     /// For an ACK, at least; half of it more with each repetition.
     pub resend: Duration,
+    /// How long an ACK may wait for further packets that it then covers too. Far below the other side's wait for it.
+    pub ack: Duration,
     /// A ping goes out after so much silence.
     pub ping: Duration,
     /// The connection is over when a ping is followed by so much silence.
@@ -24,12 +26,13 @@ impl Timing {
         first_syn: Duration::from_millis(250),
         handshake: Duration::from_secs(2),
         resend: Duration::from_secs(1),
+        ack: Duration::from_millis(100),
         ping: Duration::from_secs(7),
         pong: Duration::from_secs(3),
     };
 
-    /// For the side that waits: it pings a little earlier, so that both don't at once.
-    pub const SERVER: Timing = Timing { ping: Duration::from_secs(5), ..Timing::CLIENT };
+    /// For the side that waits: it pings a little earlier, so that both don't at once, and acknowledges each packet.
+    pub const SERVER: Timing = Timing { ping: Duration::from_secs(5), ack: Duration::ZERO, ..Timing::CLIENT };
 }
 
 impl Timing {
