@@ -1,18 +1,24 @@
 //! The LND wallet through a simulated mailbox: the conformance suite, coming back by key, taking turns, and what is said
-//! when it doesn't work.
+//! when it works and when it doesn't.
 #![allow(clippy::unwrap_used)]
 
 use std::future::Future;
 use std::path::Path;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use l402::{Msat, PaymentHash};
 use lightning::conformance::{self, World};
 use lightning::{InvoiceRequest, Lightning, LightningError, Notes, Reply};
-use lnsim::{LncOptions, LncSession, Permit, Sim, SimOptions};
+use lnsim::{LncOptions, LncSession, Method, Permit, Sim, SimOptions};
 use settings::{BackendConfig, BackendSettings, LncSettings, Secret};
+use tokio::runtime::Runtime;
+use tracing::field::{Field, Visit};
+use tracing::{Event, Metadata, Subscriber, span};
+
+/// The node's window.
+const WINDOW: u64 = 20;
 
 struct Payer<'a>(&'a Sim);
 
@@ -45,6 +51,69 @@ impl Notes for NoNotes {
 
 fn notes() -> Arc<dyn Notes> {
     Arc::new(NoNotes)
+}
+
+/// What this crate and `lnc` log, without the fields.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<String>>>);
+
+impl Log {
+    fn lines(&self) -> Vec<String> {
+        self.0.lock().unwrap().clone()
+    }
+}
+
+impl Subscriber for Log {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        let ours = ["lightning", "lnc"].contains(&metadata.target().split("::").next().unwrap_or_default());
+        ours && *metadata.level() <= tracing::Level::INFO
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        struct Message(Option<String>);
+        impl Visit for Message {
+            fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+                if field.name() == "message" {
+                    self.0 = Some(format!("{value:?}"));
+                }
+            }
+        }
+        let mut message = Message(None);
+        event.record(&mut message);
+        self.0.lock().unwrap().extend(message.0);
+    }
+
+    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
+        span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+
+    fn enter(&self, _: &span::Id) {}
+
+    fn exit(&self, _: &span::Id) {}
+}
+
+/// Long enough for a loaded machine.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !holds() {
+        assert!(start.elapsed() < PATIENCE, "{what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// Tries until it works.
+async fn until_ok<F: Future<Output = Result<(), LightningError>>>(mut attempt: impl FnMut() -> F) {
+    let start = Instant::now();
+    while let Err(error) = attempt().await {
+        assert!(start.elapsed() < PATIENCE, "{error}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 fn sim() -> Sim {
@@ -83,12 +152,54 @@ async fn is_a_wallet_like_any_other() {
 async fn comes_back_by_key_after_a_restart() {
     let (sim, state) = (sim(), tempfile::tempdir().unwrap());
     let session = session(&sim, Permit::Invoice);
-    for round in 0..3 {
+    for round in 1..=3 {
         let wallet = wallet(&sim, session.phrase(), state.path());
         invoice(wallet.as_ref()).await.unwrap();
         wallet.close().await;
         assert_eq!(session.handshakes(), [1, round]);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn comes_back_to_a_node_that_takes_the_client_of_the_pairing_for_alive() {
+    let (sim, state) = (sim(), tempfile::tempdir().unwrap());
+    let options = LncOptions { hangs_when_paired: true, ..LncOptions::default() };
+    let session = sim.lnc_session(options).unwrap();
+    let (doomed, first) = (Runtime::new().unwrap(), wallet(&sim, session.phrase(), state.path()));
+    doomed.spawn(async move { invoice(first.as_ref()).await });
+    until("it is paired", || session.handshakes() == [1, 0]).await;
+    // Killed before it could move to the boxes of the keys.
+    doomed.shutdown_background();
+    let before = session.packets().to_client;
+    session.fill_window();
+    until("the window is full", || session.packets().to_client >= before + WINDOW).await;
+    session.go_on();
+
+    let next = wallet(&sim, session.phrase(), state.path());
+    until_ok(|| invoice(next.as_ref())).await;
+    assert_eq!(session.handshakes(), [1, 1]);
+    next.close().await;
+}
+
+// On one thread: what was logged is known when everything else has had its turn.
+#[tokio::test]
+async fn an_orderly_life_is_no_cause_for_complaint() {
+    let (sim, state, log) = (sim(), tempfile::tempdir().unwrap(), Log::default());
+    let _guard = tracing::subscriber::set_default(log.clone());
+    let session = session(&sim, Permit::Invoice);
+    let wallet = wallet(&sim, session.phrase(), state.path());
+    let mut settlements = wallet.settlements();
+    let ask = InvoiceRequest { amount: Msat(1000), description: "a test".to_owned(), expiry_s: 600 };
+    let made = wallet.create(&ask).await.unwrap();
+    until("the node is subscribed to", || sim.calls(Method::SubscribeInvoices) == 1).await;
+    sim.pay(&made.bolt11).unwrap();
+    settlements.recv().await.unwrap();
+    wallet.close().await;
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    let lines = log.lines();
+    assert_eq!(lines, ["connected to the node"], "{lines:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -102,7 +213,7 @@ async fn the_newer_process_gets_the_session_and_the_older_one_does_not_fight_for
     let error = invoice(old.as_ref()).await.unwrap_err();
     assert!(matches!(error, LightningError::Unavailable { .. }), "{error}");
     invoice(new.as_ref()).await.unwrap();
-    assert_eq!(session.handshakes(), [1, 1]);
+    assert_eq!(session.handshakes(), [1, 2]);
     new.close().await;
 }
 

@@ -2,16 +2,18 @@
 
 use std::io;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use ::lnc::PairingPhrase;
 use ::lnc::client::{ConnectError, Connected, Credentials, LinkError, Patience, Server, Session, connect};
 use ::lnc::mailbox::MailboxError;
 use ::lnc::noise::{HandshakeError, Version};
+use ::lnc::{PairingPhrase, PublicKey};
 use lnd_rpc::channel::{MacaroonInterceptor, innermost, over_stream};
 use tokio::task::JoinHandle;
 
+use super::farewell::FarewellStream;
 use super::keyring::{Keyring, Keys};
 use super::turn::Turn;
 use crate::LightningError;
@@ -20,6 +22,9 @@ use crate::pause::FIRST_PAUSE;
 
 /// How often a process that has the session looks whether another one wants it.
 const LOOK: Duration = Duration::from_millis(200);
+
+/// For how long the mailbox may not know the session before it is tried in another way.
+const UNKNOWN: Duration = Duration::from_secs(1);
 
 /// The door of one session.
 pub(super) struct LncDoor(Arc<Inner>);
@@ -30,6 +35,8 @@ struct Inner {
     keyring: Keyring,
     turn: Turn,
     session: Mutex<Option<Session>>,
+    /// Whether the wallet was closed for good.
+    closed: Arc<AtomicBool>,
     /// Looks whether another process wants the session.
     watch: Mutex<Option<JoinHandle<()>>>,
 }
@@ -44,6 +51,7 @@ impl LncDoor {
             keyring,
             turn,
             session: Mutex::default(),
+            closed: Arc::default(),
             watch: Mutex::default(),
         }))
     }
@@ -71,6 +79,7 @@ impl Door for LncDoor {
     fn close(&self) -> Pending<'_, ()> {
         Box::pin(async {
             self.0.turn.end();
+            self.0.closed.store(true, Ordering::Release);
             self.0.leave().await;
             self.0.turn.give();
         })
@@ -119,36 +128,77 @@ impl Inner {
 
     async fn connect(&self) -> Result<Way, LightningError> {
         let keys = self.keyring.load().map_err(|error| self.no_keys(&error))?;
-        let connected = match self.attempt(&keys, keys.remote.is_some()).await {
-            // The node may never have heard that it was paired with.
-            Err(error) if keys.remote.is_some() && !keys.confirmed && is_not_found(&error) => {
-                self.attempt(&keys, false).await
-            }
-            other => other,
-        };
+        let connected = self.attempts(&keys).await;
         let connected = connected.map_err(|error| self.explain(&error, keys.remote.is_some()))?;
-        let by_keys = keys.remote == Some(connected.remote);
-        if by_keys && !keys.confirmed {
-            let keys = Keys { confirmed: true, ..keys };
+        let how = if keys.remote == Some(connected.remote) { "by key" } else { "by the pairing phrase" };
+        // A session of this version is connected by key, whatever it began with.
+        if connected.version == Version::V2 && !keys.confirmed {
+            let keys = Keys { local: keys.local, remote: Some(connected.remote), confirmed: true };
             self.keyring.save(&keys).map_err(|error| self.no_keys(&error))?;
         }
-        let how = if by_keys { "by key" } else { "by the pairing phrase" };
         tracing::info!(mailbox = self.server.address(), how, "connected to the node");
         *self.session.lock().unwrap_or_else(PoisonError::into_inner) = Some(connected.session.clone());
-        way(connected).await
+        self.way(connected).await
     }
 
-    async fn attempt(&self, keys: &Keys, by_key: bool) -> Result<Connected, ConnectError> {
+    async fn attempts(&self, keys: &Keys) -> Result<Connected, ConnectError> {
+        let Some(remote) = keys.remote else { return self.by_phrase(keys, &Patience::default()).await };
+        if keys.confirmed {
+            return self.by_keys(keys, remote, &Patience::default()).await;
+        }
+        // The node may not have heard that it was paired with: then it answers to the phrase. Or it has, and takes a
+        // connection of the pairing, whose client is gone, for alive: then our SYN there ends that connection, and the
+        // node answers to the keys.
+        let brief = Patience { unknown: UNKNOWN, ..Patience::default() };
+        match self.by_keys(keys, remote, &brief).await {
+            Err(error) if is_not_found(&error) => {}
+            other => return other,
+        }
+        match self.by_phrase(keys, &brief).await {
+            Err(error) if is_not_found(&error) => {}
+            other => return other,
+        }
+        self.by_keys(keys, remote, &Patience::default()).await
+    }
+
+    async fn by_phrase(&self, keys: &Keys, patience: &Patience) -> Result<Connected, ConnectError> {
         let local = keys.local.clone();
-        let credentials = match keys.remote {
-            Some(remote) if by_key => Credentials::Paired { local, remote },
-            Some(_) | None => Credentials::Phrase { phrase: self.phrase.clone(), local },
+        let credentials = Credentials::Phrase { phrase: self.phrase.clone(), local };
+        let mut keep = |remote: &PublicKey| {
+            self.keyring.save(&Keys { local: keys.local.clone(), remote: Some(*remote), confirmed: false })
         };
-        let mut keep = |remote: &::lnc::PublicKey| {
-            let keys = Keys { local: keys.local.clone(), remote: Some(*remote), confirmed: by_key };
-            if by_key { Ok(()) } else { self.keyring.save(&keys) }
+        connect(&self.server, &credentials, patience, &mut keep).await
+    }
+
+    async fn by_keys(
+        &self,
+        keys: &Keys,
+        remote: PublicKey,
+        patience: &Patience,
+    ) -> Result<Connected, ConnectError> {
+        let credentials = Credentials::Paired { local: keys.local.clone(), remote };
+        // They are kept already.
+        connect(&self.server, &credentials, patience, &mut |_| Ok(())).await
+    }
+
+    /// HTTP/2 over the session's stream.
+    async fn way(&self, connected: Connected) -> Result<Way, LightningError> {
+        let macaroon =
+            connected.auth_data.expose_macaroon().and_then(|hex| MacaroonInterceptor::new(hex.as_bytes()));
+        let Some(macaroon) = macaroon else {
+            return Err(LightningError::Refused("the node's session comes without a macaroon".to_owned()));
         };
-        connect(&self.server, &credentials, &Patience::default(), &mut keep).await
+        if connected.version < Version::V2 {
+            tracing::debug!("the node's software is old: each connection is a pairing");
+        }
+        let stream = FarewellStream { stream: connected.stream, closed: Arc::clone(&self.closed) };
+        let channel = over_stream(stream).await.map_err(|error| {
+            LightningError::unavailable(
+                format!("no HTTP/2 with the node: {}", innermost(&error)),
+                FIRST_PAUSE,
+            )
+        })?;
+        Ok(Way { channel, macaroon })
     }
 
     fn no_keys(&self, error: &io::Error) -> LightningError {
@@ -193,20 +243,4 @@ impl Inner {
 
 fn is_not_found(error: &ConnectError) -> bool {
     matches!(error, ConnectError::Link(LinkError::Mailbox(MailboxError::NotFound)))
-}
-
-/// HTTP/2 over the session's stream.
-async fn way(connected: Connected) -> Result<Way, LightningError> {
-    let macaroon =
-        connected.auth_data.expose_macaroon().and_then(|hex| MacaroonInterceptor::new(hex.as_bytes()));
-    let Some(macaroon) = macaroon else {
-        return Err(LightningError::Refused("the node's session comes without a macaroon".to_owned()));
-    };
-    if connected.version < Version::V2 {
-        tracing::debug!("the node's software is old: each connection is a pairing");
-    }
-    let channel = over_stream(connected.stream).await.map_err(|error| {
-        LightningError::unavailable(format!("no HTTP/2 with the node: {}", innermost(&error)), FIRST_PAUSE)
-    })?;
-    Ok(Way { channel, macaroon })
 }

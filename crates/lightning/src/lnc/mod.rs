@@ -1,6 +1,7 @@
 //! LND through a mailbox, by Lightning Node Connect: the LND wallet behind another door.
 
 mod door;
+mod farewell;
 mod keyring;
 mod turn;
 

@@ -32,12 +32,14 @@ pub struct LncOptions {
     pub careful: bool,
     /// How many packets the mailbox takes for each of its boxes; `None` for any number.
     pub limits: Option<Limits>,
+    /// Whether the node says nothing after a pairing until [`LncSession::go_on`].
+    pub hangs_when_paired: bool,
 }
 
 impl Default for LncOptions {
     /// Invoices, version 2, no limits.
     fn default() -> Self {
-        Self { permit: Permit::Invoice, version: 2, careful: false, limits: None }
+        Self { permit: Permit::Invoice, version: 2, careful: false, limits: None, hangs_when_paired: false }
     }
 }
 
@@ -66,6 +68,8 @@ pub(super) struct State {
     /// Handshakes that were finished: by pairing, and by keys.
     handshakes: watch::Sender<[u64; 2]>,
     packets: Mutex<Packets>,
+    /// Whether a node that hangs may go on.
+    go_on: watch::Sender<bool>,
     /// Asks for the window to be filled.
     pub(super) fill: Notify,
 }
@@ -105,6 +109,11 @@ impl LncSession {
     /// Fills the node's window on the connection that there is with packets that carry nothing.
     pub fn fill_window(&self) {
         self.state.fill.notify_one();
+    }
+
+    /// Ends the silence of a node that [hangs](LncOptions::hangs_when_paired).
+    pub fn go_on(&self) {
+        self.state.go_on.send_replace(true);
     }
 
     /// Ends it: the client is told, the boxes go.
@@ -252,6 +261,13 @@ impl Node {
                     *self.state.client.lock().unwrap_or_else(PoisonError::into_inner) = Some(client);
                 }
                 self.state.handshakes.send_modify(|[paired, _]| *paired += 1);
+                let mut go_on = self.state.go_on.subscribe();
+                while self.options.hangs_when_paired && !*go_on.borrow_and_update() {
+                    tokio::select! {
+                        changed = go_on.changed() => if changed.is_err() { return Ok(End::Session) },
+                        end = line.turn() => if let Some(end) = end { return Ok(end) },
+                    }
+                }
                 ciphers
             }
         };
