@@ -14,8 +14,15 @@ use crate::mailbox::MailboxError;
 /// Packets that wait to be read.
 const INCOMING: usize = 64;
 
-/// First pause before a box is opened again, and the longest. A node that makes its box anew is back within moments.
-const PAUSES: [Duration; 2] = [Duration::from_millis(50), Duration::from_millis(1000)];
+/// First pause before a box that is not there is looked for again: a node makes the box that a client reads when it has
+/// had the client's first packet, so the first look is in vain.
+const NOT_YET: Duration = Duration::from_millis(5);
+
+/// First pause after anything else.
+const LOST: Duration = Duration::from_millis(50);
+
+/// Longest pause.
+const LONGEST: Duration = Duration::from_secs(1);
 
 /// How long the mailbox gets to pass on the last packet before its box is given up.
 const LINGER: Duration = Duration::from_millis(150);
@@ -181,10 +188,15 @@ impl Pauses {
     fn next(&mut self, failure: &LinkError) -> Duration {
         self.successes = 0;
         self.failures = self.failures.saturating_add(1);
-        let [first, longest] = PAUSES;
-        // A box that is occupied was waited for by the mailbox itself.
-        let first = if *failure == LinkError::Mailbox(MailboxError::Occupied) { first * 2 } else { first };
-        first.saturating_mul(2_u32.saturating_pow(self.failures - 1)).min(longest)
+        let first = match failure {
+            LinkError::Mailbox(MailboxError::NotFound) => NOT_YET,
+            // A box that is occupied was waited for by the mailbox itself.
+            LinkError::Mailbox(MailboxError::Occupied) => LOST * 2,
+            LinkError::Mailbox(MailboxError::Other(_) | MailboxError::Malformed)
+            | LinkError::Unreachable(_)
+            | LinkError::Certificate(_) => LOST,
+        };
+        first.saturating_mul(2_u32.saturating_pow(self.failures - 1)).min(LONGEST)
     }
 
     /// A packet was taken. The mailbox says so before it looks for the box, so that one proves nothing.
