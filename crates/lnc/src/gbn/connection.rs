@@ -143,7 +143,9 @@ impl Connection {
     /// The link was down and is up again: what was under way is lost, so it goes out again at once.
     pub fn link_is_back(&mut self, now: Instant) {
         match &mut self.state {
-            State::Proposed { again_at, repetitions, .. } => (*again_at, *repetitions) = (now, 0),
+            State::Proposed { again_at, repetitions, .. } => {
+                (*again_at, *repetitions) = (now, (*repetitions).min(1));
+            }
             State::Open => self.outgoing.extend(self.window.send_again(now)),
             State::Listening | State::Answered { .. } | State::Closed => {}
         }
