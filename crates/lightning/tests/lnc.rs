@@ -2,20 +2,21 @@
 //! when it works and when it doesn't.
 #![allow(clippy::unwrap_used)]
 
+#[path = "lnc/support.rs"]
+mod support;
+
 use std::future::Future;
-use std::path::Path;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use l402::{Msat, PaymentHash};
 use lightning::conformance::{self, World};
-use lightning::{InvoiceRequest, Lightning, LightningError, Notes, Reply};
-use lnsim::{LncOptions, LncSession, Method, Permit, Sim, SimOptions};
+use lightning::{InvoiceRequest, Lightning, LightningError};
+use lnsim::{LncOptions, Permit, Sim};
 use settings::{BackendConfig, BackendSettings, LncSettings, Secret};
 use tokio::runtime::Runtime;
-use tracing::field::{Field, Visit};
-use tracing::{Event, Metadata, Subscriber, span};
+
+use support::{PATIENCE, notes, session, sim, until, wallet};
 
 /// The node's window.
 const WINDOW: u64 = 20;
@@ -36,77 +37,6 @@ impl World for Payer<'_> {
     }
 }
 
-/// This wallet finds everything by its hash.
-struct NoNotes;
-
-impl Notes for NoNotes {
-    fn keep(&self, _: PaymentHash, _: String) -> Reply<'_, ()> {
-        Box::pin(async { Ok(()) })
-    }
-
-    fn find(&self, _: PaymentHash) -> Reply<'_, Option<String>> {
-        Box::pin(async { Ok(None) })
-    }
-}
-
-fn notes() -> Arc<dyn Notes> {
-    Arc::new(NoNotes)
-}
-
-/// What this crate and `lnc` log, without the fields.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<String>>>);
-
-impl Log {
-    fn lines(&self) -> Vec<String> {
-        self.0.lock().unwrap().clone()
-    }
-}
-
-impl Subscriber for Log {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        let ours = ["lightning", "lnc"].contains(&metadata.target().split("::").next().unwrap_or_default());
-        ours && *metadata.level() <= tracing::Level::INFO
-    }
-
-    fn event(&self, event: &Event<'_>) {
-        struct Message(Option<String>);
-        impl Visit for Message {
-            fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
-                if field.name() == "message" {
-                    self.0 = Some(format!("{value:?}"));
-                }
-            }
-        }
-        let mut message = Message(None);
-        event.record(&mut message);
-        self.0.lock().unwrap().extend(message.0);
-    }
-
-    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
-        span::Id::from_u64(1)
-    }
-
-    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
-
-    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
-
-    fn enter(&self, _: &span::Id) {}
-
-    fn exit(&self, _: &span::Id) {}
-}
-
-/// Long enough for a loaded machine.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-async fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !holds() {
-        assert!(start.elapsed() < PATIENCE, "{what}");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-}
-
 /// Tries until it works.
 async fn until_ok<F: Future<Output = Result<(), LightningError>>>(mut attempt: impl FnMut() -> F) {
     let start = Instant::now();
@@ -114,24 +44,6 @@ async fn until_ok<F: Future<Output = Result<(), LightningError>>>(mut attempt: i
         assert!(start.elapsed() < PATIENCE, "{error}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-}
-
-fn sim() -> Sim {
-    Sim::start(SimOptions::default()).unwrap()
-}
-
-fn session(sim: &Sim, permit: Permit) -> LncSession {
-    sim.lnc_session(LncOptions { permit, ..LncOptions::default() }).unwrap()
-}
-
-fn wallet(sim: &Sim, phrase: &str, state: &Path) -> Arc<dyn Lightning> {
-    let config = BackendConfig::Lnc(LncSettings {
-        phrase: Secret::new(phrase.to_owned()),
-        mailbox: sim.mailbox_address(),
-        certificate: Some(std::fs::read(sim.tls_cert_path()).unwrap()),
-    });
-    let settings = BackendSettings { name: "remote".to_owned(), timeout_ms: 10_000, config };
-    lightning::open(&settings, &notes(), state).unwrap()
 }
 
 async fn invoice(wallet: &dyn Lightning) -> Result<(), LightningError> {
@@ -179,27 +91,6 @@ async fn comes_back_to_a_node_that_takes_the_client_of_the_pairing_for_alive() {
     until_ok(|| invoice(next.as_ref())).await;
     assert_eq!(session.handshakes(), [1, 1]);
     next.close().await;
-}
-
-// On one thread: what was logged is known when everything else has had its turn.
-#[tokio::test]
-async fn an_orderly_life_is_no_cause_for_complaint() {
-    let (sim, state, log) = (sim(), tempfile::tempdir().unwrap(), Log::default());
-    let _guard = tracing::subscriber::set_default(log.clone());
-    let session = session(&sim, Permit::Invoice);
-    let wallet = wallet(&sim, session.phrase(), state.path());
-    let mut settlements = wallet.settlements();
-    let ask = InvoiceRequest { amount: Msat(1000), description: "a test".to_owned(), expiry_s: 600 };
-    let made = wallet.create(&ask).await.unwrap();
-    until("the node is subscribed to", || sim.calls(Method::SubscribeInvoices) == 1).await;
-    sim.pay(&made.bolt11).unwrap();
-    settlements.recv().await.unwrap();
-    wallet.close().await;
-    for _ in 0..100 {
-        tokio::task::yield_now().await;
-    }
-    let lines = log.lines();
-    assert_eq!(lines, ["connected to the node"], "{lines:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
