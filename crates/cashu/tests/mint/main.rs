@@ -9,6 +9,10 @@ mod outages;
 mod restored;
 #[path = "../../../../tests/harness/mint.rs"]
 mod rig;
+mod rude;
+#[allow(dead_code, reason = "the scenarios, which share this file, use the rest of it")]
+#[path = "../../../../tests/harness/rude_mint.rs"]
+mod rude_mint;
 mod steps;
 mod support;
 mod swapped;

@@ -61,6 +61,11 @@ impl Shop {
         self.key.as_ref().unwrap().public_key().to_hex()
     }
 
+    /// The key that ecash has to be locked to, if it has to be.
+    pub fn lock(&self) -> Option<String> {
+        self.key.as_ref().map(|key| key.public_key().to_hex())
+    }
+
     pub fn database(&self) -> PathBuf {
         self.dir.path().join("cashu.db")
     }
