@@ -137,9 +137,11 @@ impl RudeMint {
 
     /// Answers every request whose path begins so in the mint's place.
     pub fn answer(&self, path: &'static str, answer: Answer) {
-        self.rule(move |asked| {
-            if asked.path.starts_with(path) { Act::Answer(answer.clone()) } else { Act::Pass }
-        });
+        self.rule(
+            move |asked| {
+                if asked.path.starts_with(path) { Act::Answer(answer.clone()) } else { Act::Pass }
+            },
+        );
     }
 
     /// The mint speaks again.

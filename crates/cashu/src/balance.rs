@@ -18,6 +18,10 @@ pub struct Balance {
     pub payees: BTreeMap<String, u64>,
     /// Paid, locked to us and not redeemed yet, in sat after the mint's fee.
     pub held_sat: u64,
+    /// When the first lock of what is held ends, in Unix seconds: from then on others can spend it.
+    pub lock_ends_at: Option<u64>,
+    /// Paid, locked to us and yet spent by somebody else, in sat.
+    pub lost_sat: u64,
     /// Paid out over Lightning so far, in sat.
     pub redeemed_sat: u64,
     /// What paying it out has cost so far, in sat.

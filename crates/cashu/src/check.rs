@@ -4,7 +4,9 @@ use std::fmt;
 
 use cdk::nuts::Proofs;
 
-use crate::lock::{Spendable, spendable};
+use crate::keysets::ends_by;
+use crate::lock::{REDEMPTION_WINDOW_S, Spendable, spendable};
+use crate::mint_url::canonical;
 use crate::token::sum;
 use crate::{Keysets, Lock, Offered, Refusal, Terms, sat_of_msat};
 
@@ -15,6 +17,11 @@ pub struct Checked {
     pub(crate) proofs: Proofs,
     /// What is left of it after the mint's fee, in sat.
     pub net_sat: u64,
+    /// Its keysets are in use, and will be for as long as redeeming it may take. Of another one nothing is to be believed that the
+    /// mint has not said now.
+    pub(crate) is_of_current_keysets: bool,
+    /// When the first of its locks ends, in Unix seconds.
+    pub(crate) lock_end: Option<u64>,
 }
 
 impl fmt::Debug for Checked {
@@ -29,7 +36,7 @@ impl Offered {
     /// # Errors
     /// [`Refusal::Mint`], [`Refusal::Unit`].
     pub fn is_of(&self, terms: &Terms) -> Result<(), Refusal> {
-        if !terms.mints.contains(self.mint()) {
+        if terms.mints.iter().all(|mint| canonical(mint) != *self.mint()) {
             return Err(Refusal::Mint);
         }
         if *self.unit() != cdk::nuts::CurrencyUnit::Sat {
@@ -54,11 +61,14 @@ pub fn check(
     offered.is_of(terms)?;
     let proofs = offered.proofs(keysets.infos())?;
     let offline = matches!(terms.lock, Lock::Key(_));
+    let redeemed_by = now.saturating_add(REDEMPTION_WINDOW_S);
+    let (mut is_of_current_keysets, mut lock_ends) = (true, Vec::new());
     for proof in &proofs {
         let keyset = keysets.info(&proof.keyset_id).ok_or(Refusal::Keyset)?;
-        if offline && (!keyset.active || keyset.final_expiry.is_some_and(|end| end <= now)) {
-            return Err(Refusal::InactiveKeyset);
+        if ends_by(keyset, now) {
+            return Err(Refusal::ExpiredKeyset);
         }
+        is_of_current_keysets &= keyset.active && !ends_by(keyset, redeemed_by);
         match (&proof.dleq, keysets.key_of(proof)) {
             (Some(_), Some(key)) => proof.verify_dleq(key).map_err(|_| Refusal::WrongDleq)?,
             (Some(_), None) => return Err(Refusal::Keyset),
@@ -66,15 +76,17 @@ pub fn check(
             (None, _) => {}
         }
         match (terms.lock, spendable(proof, terms.key(), now)) {
-            (Lock::None, Spendable::ByHolder) | (Lock::Key(_), Spendable::ByKey) => {}
-            (Lock::None, Spendable::ByKey) => return Err(Refusal::LockedToOther),
+            (Lock::None, Spendable::ByHolder) => {}
+            (Lock::Key(_), Spendable::ByKey(end)) => lock_ends.extend(end),
+            (Lock::None, Spendable::ByKey(_)) => return Err(Refusal::LockedToOther),
             (Lock::Key(_), Spendable::ByHolder) => return Err(Refusal::NotLocked),
             (_, Spendable::Otherwise(refusal)) => return Err(refusal),
         }
     }
     let net_sat = sum(&proofs).and_then(|total| total.checked_sub(keysets.fee_sat(&proofs).ok()?));
     let net_sat = net_sat.filter(|net| *net >= sat_of_msat(price_msat).max(1)).ok_or(Refusal::Amount)?;
-    Ok(Checked { proofs, net_sat })
+    let lock_end = lock_ends.into_iter().min();
+    Ok(Checked { proofs, net_sat, is_of_current_keysets, lock_end })
 }
 
 impl Terms {

@@ -26,9 +26,15 @@ pub enum Refusal {
     /// The mint knows no such keyset.
     #[error("the ecash is of a keyset that its mint does not know")]
     Keyset,
-    /// The keyset is not in use any more.
-    #[error("the ecash is of a keyset that its mint has retired: swap it at the mint first")]
-    InactiveKeyset,
+    /// The mint takes nothing of the keyset any more.
+    #[error("the ecash is of a keyset that has ended: its mint takes it no more")]
+    ExpiredKeyset,
+    /// The id of the keyset, or of all that the mint issues now, is of a version that is not understood.
+    #[error(
+        "the mint uses keyset ids of a version that is not understood here (00 and 01 are): pay the invoice, or send ecash of \
+         another mint that the payment request names"
+    )]
+    NewerKeyset,
     /// It is worth less than the price.
     #[error("the ecash is worth less than the price, after the mint's fee")]
     Amount,
@@ -46,6 +52,18 @@ pub enum Refusal {
     /// It is locked, and not to us.
     #[error("the ecash is locked to another key")]
     LockedToOther,
+    /// Its mint does not enforce locks, so that others could spend it.
+    #[error(
+        "the mint of the ecash does not enforce locks (NUT-11), which are required here: pay the invoice, or send ecash of another \
+         mint that the payment request names"
+    )]
+    NoLocks,
+    /// As much is held of its mint as may be.
+    #[error(
+        "so much ecash waits to be redeemed at its mint that no more of it is taken now: send the same token again later, or pay \
+         the invoice"
+    )]
+    TooMuchHeld,
     /// It comes without the proof that the mint signed it.
     #[error("the ecash comes without DLEQ proofs (NUT-12), which are required here")]
     NoDleq,
@@ -71,8 +89,10 @@ pub enum Unavailable {
     Mint {
         /// The mint.
         mint: String,
-        /// What went wrong, for the operator.
+        /// What went wrong, for the operator; fit for a log.
         reason: String,
+        /// For how long it asks to be left alone, in seconds.
+        retry_after_s: Option<u32>,
     },
     /// The record of payments can't be written.
     #[error("the ecash wallet's database failed: {0}")]
@@ -128,6 +148,15 @@ pub enum OpenError {
     Unreadable {
         /// The file.
         path: PathBuf,
+        /// What went wrong.
+        reason: String,
+    },
+    /// Nothing can be trusted to be a mint.
+    #[error(
+        "the system's certificate authorities can't be read: {reason}; they are needed for mints over https (is ca-certificates \
+         installed?)"
+    )]
+    Authorities {
         /// What went wrong.
         reason: String,
     },

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! token.rs ─▶ check.rs (terms.rs, lock.rs, keysets.rs) ─▶ till.rs ─▶ record.rs  (durable, before any grant)
-//!             no I/O, clock or randomness                    └─────▶ swap.rs ─▶ mint.rs ─▶ the mint
+//!             no I/O, clock or randomness                    └─────▶ swap.rs ─▶ attempt.rs ─▶ mint.rs ─▶ api.rs ─▶ the mint
 //! ```
 //!
 //! A [`Till`] takes tokens. In standard mode a token is swapped at its mint before it counts as paid; in P2PK mode it is
@@ -17,21 +17,32 @@
 //! What the wallet holds is paid out over Lightning by [`Till::redeem`] (payout.rs, melt.rs, melting.rs): to each payee what is theirs,
 //! one melt of a mint at a time. [`Balance::read`] says what there is; [`Till::restore`] gets it back from the mints (restore.rs).
 //!
-//! The cryptography, the encodings and the mint's API are `cdk`'s.
+//! What a mint answers is read in api.rs: only an error body with a code is its word, and every text of its own is bounded and escaped
+//! ([`foreign_text`]). A payment that was granted is lost only if the mint says that somebody else has spent it (unredeemed.rs);
+//! [`Till::retry`] tries it again.
+//!
+//! The cryptography, the encodings and the messages of the mint's API are `cdk`'s.
 #![forbid(unsafe_code)]
 
+mod api;
+mod attempt;
 mod balance;
 mod check;
 mod error;
+mod exchange;
+mod foreign;
+mod http;
 mod keysets;
 mod lock;
 mod melt;
 mod melting;
 mod mint;
+mod mint_url;
 mod payout;
 mod private_file;
 mod record;
 mod restore;
+mod retry;
 mod seed;
 mod shared;
 mod swap;
@@ -41,16 +52,19 @@ mod till;
 mod together;
 mod token;
 mod turn;
+mod unredeemed;
 
 pub use balance::Balance;
 pub use cdk::mint_url::MintUrl;
 pub use cdk::nuts::{PublicKey, SecretKey};
 pub use check::{Checked, check};
 pub use error::{AcceptError, OpenError, Refusal, Unavailable};
+pub use foreign::{foreign_bytes, foreign_text};
 pub use keysets::Keysets;
 pub use lock::REDEMPTION_WINDOW_S;
 pub use melt::{InvoiceFuture, Invoices, MeltError, MeltTerms, Redeemed};
 pub use restore::Restored;
+pub use retry::Retried;
 pub use seed::{SeedError, SeedSource};
 pub use shared::{Entered, Ledger, LedgerFuture};
 pub use terms::{Lock, RequestFormat, Terms, sat_of_msat};

@@ -16,8 +16,8 @@ const TAGS: [&str; 6] = ["sigflag", "n_sigs", "locktime", "refund", "pubkeys", "
 pub(crate) enum Spendable {
     /// Whoever holds it.
     ByHolder,
-    /// Only by a signature of this key.
-    ByKey,
+    /// Only by a signature of this key, until this Unix second if there is an end.
+    ByKey(Option<u64>),
     /// By others, or not by this key.
     Otherwise(Refusal),
 }
@@ -41,17 +41,17 @@ pub(crate) fn spendable(proof: &Proof, key: Option<&PublicKey>, now: u64) -> Spe
         return Spendable::Otherwise(Refusal::LockedToOther);
     }
     match conditions(data.tags().map(Vec::as_slice).unwrap_or_default(), now) {
-        Ok(()) => Spendable::ByKey,
+        Ok(end) => Spendable::ByKey(end),
         Err(refusal) => Spendable::Otherwise(refusal),
     }
 }
 
-/// Whether the tags leave the proof to the one key alone, for long enough.
+/// Whether the tags leave the proof to the one key alone, for long enough; and until which Unix second, if there is an end.
 ///
 /// The trap is the locktime: once it has passed, and without refund keys, anyone can spend the proof. A refund key is of no
 /// use to anyone before then, so it is allowed.
-fn conditions(tags: &[Vec<String>], now: u64) -> Result<(), Refusal> {
-    let mut seen: Vec<&str> = Vec::new();
+fn conditions(tags: &[Vec<String>], now: u64) -> Result<Option<u64>, Refusal> {
+    let (mut seen, mut lock_end): (Vec<&str>, _) = (Vec::new(), None);
     for tag in tags {
         let Some((name, values)) = tag.split_first() else { return Err(Refusal::LockTerms) };
         if !TAGS.contains(&name.as_str()) || seen.contains(&name.as_str()) {
@@ -69,12 +69,13 @@ fn conditions(tags: &[Vec<String>], now: u64) -> Result<(), Refusal> {
                 if end <= now.saturating_add(REDEMPTION_WINDOW_S) {
                     return Err(Refusal::Locktime);
                 }
+                lock_end = Some(end);
             }
             ("refund" | "n_sigs_refund", _) => {}
             _ => return Err(Refusal::LockTerms),
         }
     }
-    Ok(())
+    Ok(lock_end)
 }
 
 #[cfg(test)]
@@ -98,7 +99,8 @@ mod tests {
             tags(&[&["locktime", &day]]),
             tags(&[&["n_sigs", "1"]]),
         ] {
-            assert_eq!(conditions(&good, NOW), Ok(()), "{good:?}");
+            let end = good.iter().any(|tag| tag[0] == "locktime").then_some(NOW + 86_400);
+            assert_eq!(conditions(&good, NOW), Ok(end), "{good:?}");
         }
     }
 
@@ -108,8 +110,8 @@ mod tests {
             let ended = tags(&[&["locktime", &end.to_string()]]);
             assert_eq!(conditions(&ended, NOW), Err(Refusal::Locktime), "{end}");
         }
-        let after = (NOW + REDEMPTION_WINDOW_S + 1).to_string();
-        assert_eq!(conditions(&tags(&[&["locktime", &after]]), NOW), Ok(()));
+        let after = NOW + REDEMPTION_WINDOW_S + 1;
+        assert_eq!(conditions(&tags(&[&["locktime", &after.to_string()]]), NOW), Ok(Some(after)));
     }
 
     #[test]

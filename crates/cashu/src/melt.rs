@@ -4,16 +4,21 @@ use std::{collections::BTreeSet, fmt, future::Future, pin::Pin};
 
 use cdk::lightning_invoice::Bolt11Invoice;
 use cdk::nuts::nut23::{MeltQuoteBolt11Request, MeltQuoteBolt11Response};
-use cdk::nuts::{CurrencyUnit, PreMintSecrets, Proof, Proofs, PublicKey, State};
-use cdk::{MeltQuoteCreateResponse, MeltQuoteRequest};
+use cdk::nuts::{CurrencyUnit, PreMintSecrets, Proofs, PublicKey};
 use zeroize::Zeroizing;
 
 use crate::mint::Mint;
-use crate::record::{Melt, Outputs};
+use crate::record::{Melt, Order, Outputs};
 use crate::swap::Purse;
 use crate::token::sum;
-use crate::{Keysets, Unavailable, unix_now};
+use crate::{Unavailable, unix_now};
 
+/// Payments begun until one is not refused for its size: each holds half of the proofs of the one before.
+const HALVINGS_AT_MOST: usize = 10;
+/// The longest id of a quote.
+const LONGEST_QUOTE: usize = 200;
+/// Y values that the wallet is asked for at once.
+const PROOFS_AT_ONCE: usize = 500;
 /// Invoices asked for at most until the mint's fee reserve fits.
 const QUOTES_AT_MOST: usize = 3;
 /// For how long a quote without an end is taken to be good, in seconds.
@@ -38,7 +43,7 @@ pub struct MeltTerms {
     pub fee_reserve_percent: u64,
     /// What is set aside at least, in sat.
     pub min_fee_reserve_sat: u64,
-    /// Proofs in one melt; 0: all.
+    /// Proofs in one melt; 0: as many as the mint takes, and the wallet has them swapped for fewer where there are more.
     pub max_proofs: usize,
 }
 
@@ -53,15 +58,6 @@ impl MeltTerms {
     fn reserve_sat(&self, sat: u64) -> u64 {
         let share = sat.saturating_mul(self.fee_reserve_percent).div_ceil(100);
         share.max(self.min_fee_reserve_sat)
-    }
-
-    /// The largest proofs, as many as go into one melt.
-    fn choose(&self, mut proofs: Proofs) -> Proofs {
-        proofs.sort_by_key(|proof| std::cmp::Reverse(proof.amount));
-        if self.max_proofs > 0 {
-            proofs.truncate(self.max_proofs);
-        }
-        proofs
     }
 }
 
@@ -118,8 +114,11 @@ pub(crate) struct Melted {
 #[derive(Debug)]
 pub(crate) enum Standing {
     Paid(Melted),
-    /// Not paid, and never will be; the ecash is in the wallet.
-    Abandoned(String),
+    /// Not paid, and never will be; the ecash is in the wallet. With fewer proofs it may be paid.
+    Abandoned {
+        reason: String,
+        too_many: bool,
+    },
     UnderWay(String),
 }
 
@@ -138,12 +137,19 @@ impl fmt::Debug for Plan {
 }
 
 impl Purse {
-    /// Who is owed ecash of this mint, or has a melt there whose outcome is not known.
+    /// Who is owed ecash of this mint, or has a melt or an exchange there whose outcome is not known.
     pub(crate) async fn payees(&self, mint: &Mint) -> Result<BTreeSet<String>, Unavailable> {
-        let open = self.record.open_melts(mint.url.to_string()).await?;
-        let mut all: BTreeSet<_> = open.into_iter().map(|melt| melt.payee).collect();
-        all.extend(self.owned(mint).await?.into_iter().map(|(payee, _)| payee));
+        let name = mint.url.to_string();
+        let mut all = self.record.owners(name.clone()).await?;
+        all.extend(self.record.open_melts(name.clone()).await?.into_iter().map(|melt| melt.payee));
+        all.extend(self.record.exchanging(name).await?);
         Ok(all)
+    }
+
+    /// Whether proofs of this payee are being paid out.
+    pub(crate) async fn has_open_melt(&self, mint: &Mint, payee: &str) -> Result<bool, Unavailable> {
+        let open = self.record.open_melts(mint.url.to_string()).await?;
+        Ok(open.iter().any(|melt| melt.payee == payee))
     }
 
     /// Concludes the payee's melt that is open, or pays out once. `None`: there is too little.
@@ -155,28 +161,44 @@ impl Purse {
         invoices: &dyn Invoices,
     ) -> Result<Option<Melted>, MeltError> {
         let name = mint.url.to_string();
+        let under_way = |reason: String| MeltError::UnderWay { mint: name.clone(), reason };
         let open = self.record.open_melts(name.clone()).await?;
         if let Some(open) = open.into_iter().find(|melt| melt.payee == payee) {
             match self.conclude(mint, &open).await? {
                 Standing::Paid(melted) => return Ok(Some(melted)),
-                Standing::UnderWay(reason) => return Err(MeltError::UnderWay { mint: name, reason }),
-                Standing::Abandoned(reason) => {
+                Standing::UnderWay(reason) => return Err(under_way(reason)),
+                Standing::Abandoned { reason, .. } => {
                     tracing::warn!(mint = %mint.url, quote = open.quote, reason, "the mint did not pay ecash out");
                 }
             }
         }
-        let Some(plan) = self.plan(mint, payee, terms, invoices).await? else { return Ok(None) };
+        if !self.conclude_exchange(mint, payee).await? {
+            return Err(under_way("its ecash is being swapped for fewer proofs".into()));
+        }
+        for _ in 0..HALVINGS_AT_MOST {
+            if terms.max_proofs == 0 {
+                self.consolidate(mint, payee).await?;
+            }
+            let Some(plan) = self.plan(mint, payee, terms, invoices).await? else { return Ok(None) };
+            match self.pay(mint, payee, plan).await? {
+                Standing::Paid(melted) => return Ok(Some(melted)),
+                Standing::UnderWay(reason) => return Err(under_way(reason)),
+                Standing::Abandoned { too_many: true, .. } => {}
+                Standing::Abandoned { reason, .. } => {
+                    return Err(MeltError::Refused { mint: name, reason });
+                }
+            }
+        }
+        Err(MeltError::Refused { mint: name, reason: "it takes no number of proofs".into() })
+    }
+
+    async fn pay(&self, mint: &Mint, payee: &str, plan: Plan) -> Result<Standing, Unavailable> {
         let melt = self.melt_of(mint, payee, plan).await?;
         if !self.record.begin_melt(melt.clone()).await? {
-            let reason = "another process has begun one".to_owned();
-            return Err(MeltError::UnderWay { mint: name, reason });
+            return Ok(Standing::UnderWay("another process has begun one".into()));
         }
         tracing::debug!(quote = melt.quote, "melt recorded");
-        match self.ask(mint, &melt).await? {
-            Standing::Paid(melted) => Ok(Some(melted)),
-            Standing::UnderWay(reason) => Err(MeltError::UnderWay { mint: name, reason }),
-            Standing::Abandoned(reason) => Err(MeltError::Refused { mint: name, reason }),
-        }
+        self.ask(mint, &melt).await
     }
 
     /// The proofs to spend and the mint's quote for an invoice over what they are worth, fees aside.
@@ -188,7 +210,9 @@ impl Purse {
         invoices: &dyn Invoices,
     ) -> Result<Option<Plan>, MeltError> {
         let keysets = mint.keysets().await?;
-        let proofs = terms.choose(self.spendable(mint, payee, &keysets).await?);
+        let at_most = mint.inputs_at_most();
+        let at_most = if terms.max_proofs > 0 { at_most.min(terms.max_proofs) } else { at_most };
+        let proofs = self.owned(mint, payee, Order::Largest, at_most).await?;
         let worth = || Unavailable::Store("the ecash can't be added up".into());
         let spent_sat = sum(&proofs).ok_or_else(worth)?;
         let fee_sat = keysets.fee_sat(&proofs).map_err(|_| worth())?;
@@ -228,35 +252,53 @@ impl Purse {
         }
         let refused = |reason: String| MeltError::Refused { mint: mint.url.to_string(), reason };
         let request = MeltQuoteBolt11Request { request: invoice, unit: CurrencyUnit::Sat, options: None };
-        let answer = mint.call(|mint| mint.post_melt_quote(MeltQuoteRequest::Bolt11(request))).await?;
-        match answer {
-            Ok(MeltQuoteCreateResponse::Bolt11(quote)) if quote.amount.to_u64() == amount_sat => Ok(quote),
+        match mint.call(|api| api.melt_quote(&request)).await? {
+            Ok(quote) if !is_usable(&quote.quote) => {
+                Err(refused("its quote has an id that can't be used".into()))
+            }
+            Ok(quote) if quote.amount.to_u64() == amount_sat => Ok(quote),
             Ok(_) => Err(refused("its quote is for another payment".into())),
-            Err(error) if error.is_definitive_failure() => Err(refused(error.to_string())),
-            Err(error) => Err(mint.unavailable(error.to_string()).into()),
+            Err(word) => Err(refused(word.text())),
         }
     }
 
-    /// A payee's ecash of a mint, as far as the mint knows its keysets.
-    async fn spendable(&self, mint: &Mint, payee: &str, keysets: &Keysets) -> Result<Proofs, Unavailable> {
-        let owned = self.owned(mint).await?.into_iter().filter(|(owner, _)| owner == payee);
-        let proofs = owned.map(|(_, proof)| proof);
-        Ok(proofs.filter(|proof| keysets.info(&proof.keyset_id).is_some()).collect())
+    /// A payee's ecash of a mint, of the keysets that the mint lists: at most so many proofs, in this order.
+    pub(crate) async fn owned(
+        &self,
+        mint: &Mint,
+        payee: &str,
+        order: Order,
+        at_most: usize,
+    ) -> Result<Proofs, Unavailable> {
+        let listed = mint.keysets().await?.infos().iter().map(|info| info.id.to_string()).collect();
+        self.owned_of(mint, payee, listed, order, at_most).await
     }
 
-    /// The wallet's ecash of a mint, each with whose it is.
-    pub(crate) async fn owned(&self, mint: &Mint) -> Result<Vec<(String, Proof)>, Unavailable> {
-        let (unit, state) = (Some(CurrencyUnit::Sat), Some(vec![State::Unspent]));
-        let found = self.wallet.get_proofs(Some(mint.url.clone()), unit, state, None).await;
-        let found = found.map_err(|error| Unavailable::Store(error.to_string()))?;
-        let owners = self.record.owners().await?;
-        let owner = |y: &PublicKey| owners.get(&y.to_bytes()).cloned().unwrap_or_default();
-        Ok(found.into_iter().map(|info| (owner(&info.y), info.proof)).collect())
+    /// The same, of these keysets.
+    pub(crate) async fn owned_of(
+        &self,
+        mint: &Mint,
+        payee: &str,
+        keysets: Vec<String>,
+        order: Order,
+        at_most: usize,
+    ) -> Result<Proofs, Unavailable> {
+        let (name, payee) = (mint.url.to_string(), payee.to_owned());
+        let ys = self.record.owned(name, payee, keysets, order, at_most).await?;
+        let store = |error: &dyn fmt::Display| Unavailable::Store(error.to_string());
+        let ys: Result<Vec<_>, _> = ys.iter().map(|y| PublicKey::from_slice(y)).collect();
+        let mut proofs = Proofs::new();
+        for part in ys.map_err(|error| store(&error))?.chunks(PROOFS_AT_ONCE) {
+            let found = self.wallet.get_proofs_by_ys(part.to_vec()).await.map_err(|error| store(&error))?;
+            proofs.extend(found.into_iter().map(|info| info.proof));
+        }
+        Ok(proofs)
     }
 
     async fn melt_of(&self, mint: &Mint, payee: &str, plan: Plan) -> Result<Melt, Unavailable> {
-        let keysets = mint.keysets_with(|known| known.for_outputs().is_some()).await?;
-        let active = keysets.for_outputs();
+        let now = unix_now();
+        let keysets = mint.keysets_with(|known| known.for_outputs(now).is_some()).await?;
+        let active = keysets.for_outputs(now);
         let (info, _) = active.ok_or_else(|| mint.unavailable("it has no active keyset in the unit sat"))?;
         let count = self.blank(&Outputs { keyset: info.id, counter: 0 }, plan.overpaid_sat)?.len();
         let counter = self.counter(info.id, u32::try_from(count).unwrap_or(u32::MAX)).await?;
@@ -285,9 +327,26 @@ impl Purse {
     }
 }
 
+/// Whether a quote's id can stand in an address and in a log.
+fn is_usable(quote: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
+    (1..=LONGEST_QUOTE).contains(&quote.len()) && quote.bytes().all(fits) && !quote.starts_with('.')
+}
+
 #[cfg(test)]
 mod tests {
-    use super::MeltTerms;
+    use super::{LONGEST_QUOTE, MeltTerms, is_usable};
+
+    #[test]
+    fn a_quotes_id_is_a_plain_word() {
+        for good in ["9d745270-1405-46de-b5c5-e2762b4f5e00", "abc_DEF.1~"] {
+            assert!(is_usable(good), "{good}");
+        }
+        let long = "a".repeat(LONGEST_QUOTE + 1);
+        for bad in ["", "..", "a/b", "a?b", "a b", "a\nb", "\u{1b}[2J", "é", &long] {
+            assert!(!is_usable(bad), "{bad}");
+        }
+    }
 
     #[test]
     fn the_reserve_is_a_share_rounded_up_and_no_less_than_the_least() {

@@ -4,13 +4,13 @@
 //! quote once, and the change is signed on outputs that the seed gives again (NUT-08, NUT-09, NUT-13). A melt is given up only
 //! when the mint can't pay it any more: it refused the only request that it ever got, or the quote has ended.
 
-use cdk::MeltQuoteResponse;
-use cdk::nuts::nut00::KnownMethod;
+use cdk::nuts::nut23::MeltQuoteBolt11Response;
 use cdk::nuts::{
-    BlindSignature, CheckStateRequest, Keys, MeltQuoteState, MeltRequest, PaymentMethod, PreMintSecrets,
-    Proof, ProofState, Proofs, PublicKey, RestoreRequest, State,
+    BlindSignature, Keys, MeltQuoteState, MeltRequest, PreMintSecrets, ProofState, Proofs, PublicKey, State,
 };
 
+use crate::api::Word;
+use crate::attempt::ys;
 use crate::melt::{Melted, Standing};
 use crate::mint::Mint;
 use crate::record::Melt;
@@ -20,10 +20,11 @@ use crate::{Unavailable, unix_now};
 /// How long after its end a quote is waited for, in seconds: clocks differ.
 const GRACE_S: u64 = 300;
 
-const BOLT11: PaymentMethod = PaymentMethod::Known(KnownMethod::Bolt11);
+/// Proofs that every mint takes in one request: a refusal of as few is no matter of size, whatever it says.
+const NEVER_TOO_MANY: usize = 100;
 
 /// What the mint says about a quote.
-enum Word {
+enum QuoteState {
     Paid(Option<Vec<BlindSignature>>),
     Unpaid,
     /// It does not know the quote any more.
@@ -31,10 +32,10 @@ enum Word {
     Pending,
 }
 
-impl Word {
-    fn of(answer: &MeltQuoteResponse<String>) -> Self {
-        match answer.state() {
-            MeltQuoteState::Paid => Self::Paid(answer.change().cloned()),
+impl QuoteState {
+    fn of(answer: MeltQuoteBolt11Response<String>) -> Self {
+        match answer.state {
+            MeltQuoteState::Paid => Self::Paid(answer.change),
             MeltQuoteState::Unpaid | MeltQuoteState::Failed => Self::Unpaid,
             MeltQuoteState::Pending | MeltQuoteState::Unknown => Self::Pending,
         }
@@ -45,12 +46,22 @@ impl Purse {
     /// Finds out what came of an open melt, and has it paid if nothing did.
     pub(crate) async fn conclude(&self, mint: &Mint, melt: &Melt) -> Result<Standing, Unavailable> {
         let is_over = melt.expiry.saturating_add(GRACE_S) < unix_now();
-        match self.word(mint, melt).await? {
-            Word::Paid(change) => self.complete(mint, melt, change).await,
-            Word::Pending => Ok(Standing::UnderWay("the mint is paying".into())),
-            Word::Unpaid if is_over => self.abandon(mint, melt, "its quote has ended".into(), false).await,
-            Word::Forgotten if is_over => self.forgotten(mint, melt).await,
-            Word::Unpaid | Word::Forgotten => self.ask(mint, melt).await,
+        let ended = || Gone { reason: "its quote has ended".into(), reuse: false, too_many: false };
+        match self.quote_state(mint, melt).await {
+            Ok(QuoteState::Paid(change)) => self.complete(mint, melt, change).await,
+            Ok(QuoteState::Pending) => Ok(Standing::UnderWay("the mint is paying".into())),
+            Ok(QuoteState::Unpaid) if is_over => self.abandon(mint, melt, ended()).await,
+            Ok(QuoteState::Forgotten) if is_over => self.forgotten(mint, melt).await,
+            Ok(QuoteState::Unpaid | QuoteState::Forgotten) => self.ask(mint, melt).await,
+            // It is paid no more, whatever keeps the mint from saying so: its proofs tell.
+            Err(error) if is_over => {
+                let states = self.states(mint, melt).await.map_err(|_| error.clone())?;
+                if states.iter().any(|proof| proof.state != State::Unspent) {
+                    return Err(error);
+                }
+                self.abandon(mint, melt, ended()).await
+            }
+            Err(error) => Err(error),
         }
     }
 
@@ -61,36 +72,48 @@ impl Purse {
         };
         let outputs = self.blank(&melt.outputs, melt.overpaid_sat)?.blinded_messages();
         let outputs = if outputs.is_empty() { None } else { Some(outputs) };
-        let request = MeltRequest::new(melt.quote.clone(), proofs(melt)?, outputs);
+        let inputs = proofs(melt)?;
+        let count = inputs.len();
+        let request = MeltRequest::new(melt.quote.clone(), inputs, outputs);
         tracing::debug!(quote = melt.quote, "melt asked");
-        let reason = match mint.call(|mint| mint.post_melt(&BOLT11, request)).await? {
-            Ok(answer) => match Word::of(&answer) {
-                Word::Paid(change) => {
+        let (reason, too_many) = match mint.call(|api| api.melt(&request)).await? {
+            Ok(answer) => match QuoteState::of(answer) {
+                QuoteState::Paid(change) => {
                     tracing::debug!(quote = melt.quote, "melt answered");
                     return self.complete(mint, melt, change).await;
                 }
-                Word::Pending => return Ok(Standing::UnderWay("the mint is paying".into())),
-                Word::Unpaid | Word::Forgotten => "the Lightning payment failed".to_owned(),
+                QuoteState::Pending => return Ok(Standing::UnderWay("the mint is paying".into())),
+                QuoteState::Unpaid | QuoteState::Forgotten => {
+                    ("the Lightning payment failed".to_owned(), false)
+                }
             },
-            Err(error) if is_refusal(&error) => error.to_string(),
-            Err(error) => return Err(mint.unavailable(error.to_string())),
+            Err(word) => {
+                // Not every mint has a code for too many proofs.
+                let may_be_size = matches!(word, Word::Unknown(_)) && count > NEVER_TOO_MANY;
+                (word.text(), word.is_of_size() || may_be_size)
+            }
         };
         // With an earlier request somewhere on its way this answer is not the last word.
         if before > 0 {
             return Ok(Standing::UnderWay(format!("{reason}; it is tried until its quote ends")));
         }
-        match self.word(mint, melt).await? {
-            Word::Paid(change) => self.complete(mint, melt, change).await,
-            Word::Pending => Ok(Standing::UnderWay(reason)),
-            Word::Unpaid | Word::Forgotten => self.abandon(mint, melt, reason, true).await,
+        match self.quote_state(mint, melt).await? {
+            QuoteState::Paid(change) => self.complete(mint, melt, change).await,
+            QuoteState::Pending => Ok(Standing::UnderWay(reason)),
+            QuoteState::Unpaid | QuoteState::Forgotten => {
+                if too_many {
+                    mint.too_many_inputs(count);
+                }
+                self.abandon(mint, melt, Gone { reason, reuse: true, too_many }).await
+            }
         }
     }
 
-    async fn word(&self, mint: &Mint, melt: &Melt) -> Result<Word, Unavailable> {
-        match mint.call(|mint| mint.get_melt_quote_status(BOLT11, &melt.quote)).await? {
-            Ok(answer) => Ok(Word::of(&answer)),
-            Err(error) if is_refusal(&error) => Ok(Word::Forgotten),
-            Err(error) => Err(mint.unavailable(error.to_string())),
+    async fn quote_state(&self, mint: &Mint, melt: &Melt) -> Result<QuoteState, Unavailable> {
+        match mint.call(|api| api.melt_quote_state(&melt.quote)).await? {
+            Ok(answer) => Ok(QuoteState::of(answer)),
+            // Mints have no common code for that.
+            Err(_) => Ok(QuoteState::Forgotten),
         }
     }
 
@@ -101,36 +124,17 @@ impl Purse {
         if !signed.is_empty() && states.iter().all(|proof| proof.state == State::Spent) {
             return self.complete(mint, melt, None).await;
         }
-        self.abandon(mint, melt, "the mint has forgotten its quote".into(), false).await
+        let reason = "the mint has forgotten its quote".to_owned();
+        self.abandon(mint, melt, Gone { reason, reuse: false, too_many: false }).await
     }
 
     async fn states(&self, mint: &Mint, melt: &Melt) -> Result<Vec<ProofState>, Unavailable> {
         self.states_of(mint, ys(&proofs(melt)?)?).await
     }
 
-    /// The mint's word on each of these proofs.
-    pub(crate) async fn states_of(
-        &self,
-        mint: &Mint,
-        ys: Vec<PublicKey>,
-    ) -> Result<Vec<ProofState>, Unavailable> {
-        let wanted = ys.len();
-        let found = mint.call(|mint| mint.post_check_state(CheckStateRequest { ys })).await?;
-        let states = found.map_err(|error| mint.unavailable(error.to_string()))?.states;
-        let is_whole = states.len() == wanted;
-        if is_whole { Ok(states) } else { Err(mint.unavailable("it does not say the state of every proof")) }
-    }
-
-    /// Gives a melt up that the mint has not paid. What somebody else has spent of its proofs leaves the wallet. Its outputs serve
-    /// another time if `reuse` says so and the mint has not signed them, so that failures open no gap that a
-    /// restoring wallet would not cross.
-    async fn abandon(
-        &self,
-        mint: &Mint,
-        melt: &Melt,
-        reason: String,
-        reuse: bool,
-    ) -> Result<Standing, Unavailable> {
+    /// Gives a melt up that the mint has not paid. What somebody else has spent of its proofs leaves the wallet.
+    async fn abandon(&self, mint: &Mint, melt: &Melt, gone: Gone) -> Result<Standing, Unavailable> {
+        let Gone { reason, reuse, too_many } = gone;
         let found = self.states(mint, melt).await?;
         let in_use = |state: &State| !matches!(state, State::Unspent | State::Spent);
         if found.iter().any(|proof| in_use(&proof.state)) {
@@ -140,18 +144,11 @@ impl Purse {
             found.iter().filter(|proof| proof.state == State::Spent).map(|proof| proof.y).collect();
         let blank = self.blank(&melt.outputs, melt.overpaid_sat)?;
         let signed = self.signatures(mint, &blank).await?;
-        if !spent.is_empty() {
-            tracing::error!(
-                mint = %mint.url, proofs = spent.len(),
-                "ecash of the wallet has been spent by somebody else who has its seed or a copy of it; it is taken out"
-            );
-            let removed = self.wallet.update_proofs(Vec::new(), spent).await;
-            removed.map_err(|error| Unavailable::Store(error.to_string()))?;
-        }
+        self.take_out(mint, spent).await?;
         let reuse = reuse && signed.is_empty();
         let count = if reuse { u32::try_from(blank.len()).unwrap_or(0) } else { 0 };
         self.record.abandon_melt(melt.quote.clone(), count).await?;
-        Ok(Standing::Abandoned(reason))
+        Ok(Standing::Abandoned { reason, too_many })
     }
 
     /// It was paid: its change goes into the wallet, its proofs out of it.
@@ -163,13 +160,11 @@ impl Purse {
     ) -> Result<Standing, Unavailable> {
         let blank = self.blank(&melt.outputs, melt.overpaid_sat)?;
         let keyset = melt.outputs.keyset;
-        let keysets = mint.keysets_with(|known| known.keys(&keyset).is_some()).await?;
-        let keys = keysets.keys(&keyset);
-        let keys = keys.ok_or_else(|| mint.unavailable("it no longer knows a keyset of its own"))?;
+        let (_, keys) = mint.keyset(keyset).await?;
         let told = change.unwrap_or_default().into_iter().enumerate().collect();
-        let mut change = verified(told, melt, &blank, keys);
+        let mut change = verified(told, melt, &blank, &keys);
         if change.is_empty() && !blank.is_empty() {
-            change = verified(self.signatures(mint, &blank).await?, melt, &blank, keys);
+            change = verified(self.signatures(mint, &blank).await?, melt, &blank, &keys);
         }
         let change_sat: u64 = change.iter().map(|(_, signature)| signature.amount.to_u64()).sum();
         let mut secrets = PreMintSecrets::new(keyset);
@@ -180,46 +175,21 @@ impl Purse {
         }
         let spent = ys(&proofs(melt)?)?;
         let disowned = spent.iter().map(PublicKey::to_bytes).collect();
-        self.replace(mint, secrets, signatures, keys, &melt.payee, spent).await?;
+        self.replace(mint, secrets, signatures, &keys, &melt.payee, spent).await?;
         tracing::debug!(quote = melt.quote, "melt kept");
         self.record.close_melt(melt.quote.clone(), change_sat, disowned).await?;
         let fees_sat = melt.spent_sat.saturating_sub(melt.amount_sat).saturating_sub(change_sat);
         tracing::info!(mint = %mint.url, payee = melt.payee, sat = melt.amount_sat, fees_sat, "ecash was paid out over Lightning");
         Ok(Standing::Paid(Melted { paid_sat: melt.amount_sat, fees_sat }))
     }
-
-    /// Which of these outputs the mint has signed, by their place (NUT-09).
-    pub(crate) async fn signatures(
-        &self,
-        mint: &Mint,
-        blank: &PreMintSecrets,
-    ) -> Result<Vec<(usize, BlindSignature)>, Unavailable> {
-        if blank.is_empty() {
-            return Ok(Vec::new());
-        }
-        let request = RestoreRequest { outputs: blank.blinded_messages() };
-        let found = mint.call(|mint| mint.post_restore(request)).await?;
-        let found = found.map_err(|error| mint.unavailable(error.to_string()))?;
-        let place = |output: &PublicKey| {
-            blank.secrets.iter().position(|secret| secret.blinded_message.blinded_secret == *output)
-        };
-        let pairs = found.outputs.iter().zip(found.signatures);
-        Ok(pairs
-            .filter_map(|(output, signature)| Some((place(&output.blinded_secret)?, signature)))
-            .collect())
-    }
 }
 
-/// Whether the mint said no, and did nothing.
-fn is_refusal(error: &cdk::Error) -> bool {
-    match error {
-        cdk::Error::HttpError(Some(408 | 425 | 429), _) => false,
-        cdk::Error::PaymentFailed
-        | cdk::Error::TokenAlreadySpent
-        | cdk::Error::BlindedMessageAlreadySigned
-        | cdk::Error::RequestAlreadyPaid => true,
-        other => other.is_definitive_failure(),
-    }
+/// Why a melt is given up. Its outputs serve another time if `reuse` says so and the mint has not signed them, so that failures
+/// open no gap that a restoring wallet would not cross.
+struct Gone {
+    reason: String,
+    reuse: bool,
+    too_many: bool,
 }
 
 /// The change, if it is what the mint may give; else none.
@@ -249,9 +219,4 @@ fn verified(
 fn proofs(melt: &Melt) -> Result<Proofs, Unavailable> {
     let unreadable = || Unavailable::Store("a recorded melt can't be read".into());
     serde_json::from_str(melt.proofs.as_deref().ok_or_else(unreadable)?).map_err(|_| unreadable())
-}
-
-fn ys(proofs: &Proofs) -> Result<Vec<PublicKey>, Unavailable> {
-    let ys: Result<_, _> = proofs.iter().map(Proof::y).collect();
-    ys.map_err(|_| Unavailable::Store("a proof of the wallet has no Y".into()))
 }

@@ -1,21 +1,26 @@
-//! One accepted mint: its API, what is known of its keysets, and how much is asked of it at once.
+//! One accepted mint: its API, and how much is asked of it at once. What is known of its keysets is in `mint/known.rs`.
+
+mod known;
 
 use std::{
     future::Future,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
 use cdk::cdk_database::WalletDatabase;
 use cdk::mint_url::MintUrl;
-use cdk::nuts::KeySetInfo;
-use cdk::wallet::{HttpClient, MintConnector};
 use tokio::{
     sync::{Mutex as AsyncMutex, Semaphore, SemaphorePermit},
     time::timeout,
 };
 
-use crate::{Keysets, Unavailable};
+use crate::Unavailable;
+use crate::api::{Answer, Api, Fault, Word};
+use crate::record::Record;
+use known::Known;
+
+pub(crate) use known::ASK_AGAIN_AFTER;
 
 /// Where the wallet's ecash is kept.
 pub(crate) type Wallet = Arc<dyn WalletDatabase<cdk::cdk_database::Error> + Send + Sync>;
@@ -24,56 +29,77 @@ pub(crate) type Wallet = Arc<dyn WalletDatabase<cdk::cdk_database::Error> + Send
 const AT_ONCE: usize = 32;
 /// Calls that may wait for their turn; beyond it the answer is "busy" at once.
 const WAITING: usize = 512;
-/// A token of an unknown keyset, or one that the mint refuses, makes us ask the mint for its keysets again, but not more often
-/// than this: what is in it is the client's word.
-pub(crate) const ASK_AGAIN_AFTER: Duration = Duration::from_secs(5);
-/// Retired keysets whose keys are fetched at most: ecash of them is still good.
-const RETIRED: usize = 32;
+/// Proofs in one request, as far as is known: what cdk's and Nutshell's mints take.
+const INPUTS: usize = 1000;
+/// How long a mint's smaller bound is believed: it may have been that of something before it.
+const BOUND_FOR: Duration = Duration::from_secs(3600);
 
 /// A mint.
 pub(crate) struct Mint {
     pub(crate) url: MintUrl,
-    client: Arc<dyn MintConnector + Send + Sync>,
+    api: Api,
     wallet: Wallet,
+    record: Arc<Record>,
     deadline: Duration,
     places: Semaphore,
     turns: Semaphore,
+    limits: Mutex<Limits>,
+    /// Whether it matters that it enforces locks (NUT-11).
+    locked: bool,
     known: Mutex<Known>,
     refreshing: AsyncMutex<()>,
+    learning: AsyncMutex<()>,
 }
 
+/// What the mint has asked for.
 #[derive(Default)]
-struct Known {
-    keysets: Option<Arc<Keysets>>,
-    /// When the mint was asked last, whatever it said.
-    asked: Option<Instant>,
+struct Limits {
+    /// Until when it is to be left alone.
+    alone_until: Option<Instant>,
+    /// Proofs in one request, and until when that is believed.
+    inputs: Option<(usize, Instant)>,
 }
 
 impl Mint {
-    pub(crate) fn new(url: MintUrl, wallet: Wallet, deadline: Duration) -> Self {
+    /// `locked`: whether ecash is taken on the strength of its lock.
+    pub(crate) fn new(
+        url: MintUrl,
+        client: reqwest::Client,
+        wallet: Wallet,
+        record: Arc<Record>,
+        deadline: Duration,
+        locked: bool,
+    ) -> Self {
         Self {
-            client: Arc::new(HttpClient::new(url.clone(), None)),
+            api: Api::new(url.clone(), client),
             url,
             wallet,
+            record,
             deadline,
             places: Semaphore::new(AT_ONCE + WAITING),
             turns: Semaphore::new(AT_ONCE),
+            limits: Mutex::default(),
+            locked,
             known: Mutex::default(),
             refreshing: AsyncMutex::new(()),
+            learning: AsyncMutex::new(()),
         }
     }
 
-    /// One call of the mint, when its turn comes and within the deadline. The inner error is the mint's.
+    /// One call of the mint, when its turn comes and within the deadline. The inner error is the mint's own; the outer one says
+    /// that there is no answer of the mint's.
     pub(crate) async fn call<'a, T, F>(
         &'a self,
-        ask: impl FnOnce(&'a (dyn MintConnector + Send + Sync)) -> F,
-    ) -> Result<Result<T, cdk::Error>, Unavailable>
+        ask: impl FnOnce(&'a Api) -> F,
+    ) -> Result<Result<T, Word>, Unavailable>
     where
-        F: Future<Output = Result<T, cdk::Error>> + 'a,
+        F: Future<Output = Answer<T>>,
     {
         let work = async {
+            self.may_be_asked()?;
             let _turn = self.turn().await?;
-            Ok(ask(&*self.client).await)
+            self.may_be_asked()?;
+            ask(&self.api).await.map_err(|fault| self.failed(fault))
         };
         match timeout(self.deadline, work).await {
             Ok(answered) => answered,
@@ -89,105 +115,54 @@ impl Mint {
         Ok((place, turn))
     }
 
+    /// How long the mint is to be left alone, if it has asked for that.
+    pub(crate) fn pause(&self) -> Option<Duration> {
+        let until = self.limits().alone_until?;
+        until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())
+    }
+
+    fn may_be_asked(&self) -> Result<(), Unavailable> {
+        let Some(left) = self.pause() else { return Ok(()) };
+        Err(self.unavailable_for(left, "it limits how often it is asked"))
+    }
+
+    fn failed(&self, Fault { reason, pause }: Fault) -> Unavailable {
+        let Some(pause) = pause else { return self.unavailable(reason) };
+        let until = Instant::now() + pause;
+        let mut limits = self.limits();
+        limits.alone_until = Some(limits.alone_until.map_or(until, |before| before.max(until)));
+        drop(limits);
+        self.unavailable_for(pause, reason)
+    }
+
     pub(crate) fn unavailable(&self, reason: impl Into<String>) -> Unavailable {
-        Unavailable::Mint { mint: self.url.to_string(), reason: reason.into() }
+        Unavailable::Mint { mint: self.url.to_string(), reason: reason.into(), retry_after_s: None }
     }
 
-    /// What was learnt before this process started: enough to verify ecash while the mint is away.
-    pub(crate) async fn recall(&self) {
-        let Ok(Some(infos)) = self.wallet.get_mint_keysets(self.url.clone()).await else { return };
-        let mut keysets = Vec::new();
-        for info in &infos {
-            if let Ok(Some(keys)) = self.wallet.get_keys(&info.id).await {
-                keysets.push(with_keys(info, keys));
-            }
-        }
-        self.lock().keysets = Some(Arc::new(Keysets::new(infos, keysets)));
-    }
-
-    /// What is known of its keysets; the mint is asked only if nothing is.
-    pub(crate) async fn keysets(&self) -> Result<Arc<Keysets>, Unavailable> {
-        let known = self.lock().keysets.clone();
-        match known {
-            Some(known) => Ok(known),
-            None => self.refresh(Duration::ZERO).await,
+    fn unavailable_for(&self, pause: Duration, reason: impl Into<String>) -> Unavailable {
+        let seconds = u32::try_from(pause.as_millis().div_ceil(1000)).unwrap_or(u32::MAX);
+        Unavailable::Mint {
+            mint: self.url.to_string(),
+            reason: reason.into(),
+            retry_after_s: Some(seconds.max(1)),
         }
     }
 
-    /// As [`Mint::keysets`], and the mint is asked if what is known will not do.
-    pub(crate) async fn keysets_with(
-        &self,
-        will_do: impl FnOnce(&Keysets) -> bool,
-    ) -> Result<Arc<Keysets>, Unavailable> {
-        let known = self.keysets().await?;
-        if will_do(&known) { Ok(known) } else { self.refresh(ASK_AGAIN_AFTER).await }
+    /// Proofs that one request to the mint may hold.
+    pub(crate) fn inputs_at_most(&self) -> usize {
+        let bound = self.limits().inputs.filter(|(_, until)| Instant::now() < *until);
+        bound.map_or(INPUTS, |(inputs, _)| inputs)
     }
 
-    /// Asks the mint for its keysets, unless it was asked within `not_within`.
-    pub(crate) async fn refresh(&self, not_within: Duration) -> Result<Arc<Keysets>, Unavailable> {
-        let arrived = Instant::now();
-        let _one_at_a_time = self.refreshing.lock().await;
-        {
-            let known = self.lock();
-            let lately = known.asked.is_some_and(|asked| asked > arrived || asked.elapsed() < not_within);
-            if let (true, Some(keysets)) = (lately, &known.keysets) {
-                return Ok(keysets.clone());
-            }
-        }
-        let fetched = self.fetch().await;
-        let mut known = self.lock();
-        known.asked = Some(Instant::now());
-        let keysets = Arc::new(fetched?);
-        known.keysets = Some(keysets.clone());
-        Ok(keysets)
+    /// The mint, or what stands before it, refused a request of so many proofs for its size: half of them may do.
+    pub(crate) fn too_many_inputs(&self, inputs: usize) {
+        let half = (inputs / 2).max(1).min(self.inputs_at_most());
+        self.limits().inputs = Some((half, Instant::now() + BOUND_FOR));
+        tracing::warn!(mint = %self.url, refused = inputs, now = half, "the mint takes fewer proofs in one request");
     }
 
-    async fn fetch(&self) -> Result<Keysets, Unavailable> {
-        let failed = |error: cdk::Error| self.unavailable(error.to_string());
-        let all = self.call(|mint| mint.get_mint_keysets()).await?.map_err(failed)?.keysets;
-        let known = self.lock().keysets.clone().unwrap_or_default();
-        let (active, retired): (Vec<_>, Vec<_>) = all.iter().partition(|info| info.active);
-        let mut keysets = Vec::new();
-        for info in active.into_iter().chain(retired.into_iter().take(RETIRED)) {
-            match known.keys(&info.id) {
-                Some(keys) => keysets.push(with_keys(info, keys.clone())),
-                None => keysets.push(self.call(|mint| mint.get_mint_keyset(info.id)).await?.map_err(failed)?),
-            }
-        }
-        self.keep(&all, &keysets).await;
-        Ok(Keysets::new(all, keysets))
-    }
-
-    /// Keeps what was learnt, for the wallet and for the next start. If that fails the mint is asked again then.
-    async fn keep(&self, infos: &[KeySetInfo], keysets: &[cdk::nuts::KeySet]) {
-        let keep = async {
-            self.wallet.add_mint(self.url.clone(), None).await?;
-            self.wallet.add_mint_keysets(self.url.clone(), infos.to_vec()).await?;
-            for keyset in keysets {
-                if self.wallet.get_keys(&keyset.id).await?.is_none() {
-                    self.wallet.add_keys(keyset.clone()).await?;
-                }
-            }
-            Ok::<_, cdk::cdk_database::Error>(())
-        };
-        if let Err(error) = keep.await {
-            tracing::warn!(mint = %self.url, %error, "the mint's keysets can't be kept in the ecash wallet");
-        }
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Known> {
+    fn limits(&self) -> MutexGuard<'_, Limits> {
         // Nothing that holds it can leave it half changed.
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn with_keys(info: &KeySetInfo, keys: cdk::nuts::Keys) -> cdk::nuts::KeySet {
-    cdk::nuts::KeySet {
-        id: info.id,
-        unit: info.unit.clone(),
-        active: Some(info.active),
-        keys,
-        input_fee_ppk: info.input_fee_ppk,
-        final_expiry: info.final_expiry,
+        self.limits.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

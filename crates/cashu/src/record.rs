@@ -6,18 +6,26 @@
 
 pub(crate) mod balances;
 mod bundles;
+mod exchanges;
+mod forget;
+mod lost;
 mod melts;
+mod mints;
 mod owners;
 mod rows;
 mod schema;
+mod urls;
 
-use std::{collections::HashMap, path::Path, thread, time::Duration};
+use std::{path::Path, thread, time::Duration};
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
 pub(crate) use bundles::Bundle;
+pub(crate) use exchanges::Exchange;
+pub(crate) use lost::Rest;
 pub(crate) use melts::Melt;
+pub(crate) use owners::Order;
 pub(crate) use rows::{Outputs, Put, Row, State};
 
 use crate::{Balance, PaymentId, Unavailable};
@@ -55,9 +63,15 @@ impl Record {
         self.run(move |tx| rows::find(tx, id)).await
     }
 
-    /// Records a payment, unless one of its proofs belongs to another.
-    pub(crate) async fn put(&self, row: Row, ys: Vec<[u8; 33]>) -> Result<Put, Unavailable> {
-        self.run(move |tx| rows::put(tx, &row, &ys)).await
+    /// Records a payment, unless one of its proofs belongs to another, or more than so many sat would be held of its mint (0: no
+    /// bound).
+    pub(crate) async fn put(
+        &self,
+        row: Row,
+        ys: Vec<[u8; 33]>,
+        held_at_most: u64,
+    ) -> Result<Put, Unavailable> {
+        self.run(move |tx| rows::put(tx, &row, &ys, held_at_most)).await
     }
 
     /// Fixes which outputs the payment is swapped for, unless they are fixed already; returns those that are.
@@ -74,8 +88,8 @@ impl Record {
         self.run(move |tx| rows::finish(tx, id)).await
     }
 
-    /// The mint has refused the swap for good: an offered payment is none and is forgotten, one that was granted stays, as
-    /// lost. The outputs, which the mint never signed, may serve another swap of `count` outputs.
+    /// The mint has refused the swap of an offered payment for good: it is none and is forgotten. The outputs, which the mint never
+    /// signed, may serve another swap of `count` outputs.
     pub(crate) async fn refuse(&self, id: PaymentId, count: u32) -> Result<(), Unavailable> {
         self.run(move |tx| rows::refuse(tx, id, count)).await
     }
@@ -110,26 +124,6 @@ impl Record {
         self.run(move |tx| rows::rebind(tx, id, bought, &payee)).await
     }
 
-    /// Forgets payments before this Unix second that can't be made again, at most so many, and says how many.
-    pub(crate) async fn forget(&self, before: u64, at_most: usize) -> Result<usize, Unavailable> {
-        self.run(move |tx| rows::forget(tx, before, at_most)).await
-    }
-
-    /// Records whose ecash that is going into the wallet is, by its Y values.
-    pub(crate) async fn own(&self, ys: Vec<[u8; 33]>, payee: String) -> Result<(), Unavailable> {
-        self.run(move |tx| owners::own(tx, &ys, &payee)).await
-    }
-
-    /// As [`Record::own`], of what came back from its mint: whose it is is not known, unless that is on record.
-    pub(crate) async fn own_if_nobodys(&self, ys: Vec<[u8; 33]>) -> Result<(), Unavailable> {
-        self.run(move |tx| owners::own_if_nobodys(tx, &ys)).await
-    }
-
-    /// Whose the ecash is, by its Y values, as far as that is known.
-    pub(crate) async fn owners(&self) -> Result<HashMap<[u8; 33], String>, Unavailable> {
-        self.run(owners::all).await
-    }
-
     /// Payments of a mint in this state, the oldest first.
     pub(crate) async fn unfinished(
         &self,
@@ -140,19 +134,21 @@ impl Record {
         self.run(move |tx| rows::unfinished(tx, &mint, state, at_most)).await
     }
 
-    /// Payments of a mint that are held and no part of a swap yet, the oldest first.
+    /// Payments of a mint that are held and no part of a swap yet, the most urgent first.
     pub(crate) async fn unbundled(&self, mint: String, at_most: usize) -> Result<Vec<Row>, Unavailable> {
         self.run(move |tx| bundles::unbundled(tx, &mint, at_most)).await
     }
 
-    /// Payments of a mint that are held and swapped each by itself, the oldest first, without so many.
+    /// Payments of a mint that are held, swapped each by itself and to be tried by this Unix second, the most urgent first,
+    /// without so many.
     pub(crate) async fn alone(
         &self,
         mint: String,
+        now: u64,
         at_most: usize,
         without: usize,
     ) -> Result<Vec<Row>, Unavailable> {
-        self.run(move |tx| bundles::alone(tx, &mint, at_most, without)).await
+        self.run(move |tx| bundles::alone(tx, &mint, now, at_most, without)).await
     }
 
     /// Records that these payments are swapped together, before their mint is asked; `None`: one of them is part of another
@@ -175,14 +171,29 @@ impl Record {
         self.run(move |tx| bundles::finish(tx, id, &payments)).await
     }
 
-    /// The mint has refused the swap for good: its payments are swapped alone, and its `count` outputs may serve another.
-    pub(crate) async fn refuse_bundle(&self, id: i64, count: u32) -> Result<(), Unavailable> {
-        self.run(move |tx| bundles::refuse(tx, id, count)).await
+    /// A held payment is never to be part of a bundle.
+    pub(crate) async fn swap_alone(&self, id: PaymentId) -> Result<(), Unavailable> {
+        self.run(move |tx| bundles::swap_alone(tx, id)).await
+    }
+
+    /// The payments of a bundle, of `count` outputs, are swapped alone from now on.
+    pub(crate) async fn give_up_bundle(&self, id: i64, count: u32) -> Result<(), Unavailable> {
+        self.run(move |tx| bundles::give_up(tx, id, count)).await
+    }
+
+    /// A bundle that was given up, with those of its payments that are held.
+    pub(crate) async fn given_up_bundle(&self, id: i64) -> Result<Option<Bundle>, Unavailable> {
+        self.run(move |tx| bundles::given_up(tx, id)).await
+    }
+
+    /// The swap of a bundle failed, while its mint answered something else.
+    pub(crate) async fn count_bundle_try(&self, id: i64) -> Result<(), Unavailable> {
+        self.run(move |tx| bundles::count_try(tx, id)).await
     }
 
     /// The mint refuses the outputs, not the payments: they may be swapped together for others.
     pub(crate) async fn unbundle(&self, id: i64) -> Result<(), Unavailable> {
-        self.run(move |tx| bundles::release(tx, id, None)).await
+        self.run(move |tx| bundles::release(tx, id)).await
     }
 
     /// What there is of each mint's ecash.

@@ -19,6 +19,8 @@ use crate::{Till, Unavailable};
 /// Outputs asked for at once, and how many such lots in a row have to be unknown to the mint until it is the end (NUT-13).
 const LOT: u32 = 100;
 const EMPTY_LOTS: u32 = 3;
+/// How often one question is asked again of a mint that limits how often it is asked.
+const PAUSES_AT_MOST: usize = 100;
 
 /// What came back from one mint, in sat.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,8 +33,8 @@ pub struct Restored {
     pub known_sat: u64,
     /// In use at the mint, for a payment that has not ended.
     pub pending_sat: u64,
-    /// Why it ended before all was looked at. What came back until then is in the wallet.
-    pub error: Option<Unavailable>,
+    /// Why not all was looked at: a keyset each, or the mint. What came back all the same is in the wallet.
+    pub errors: Vec<String>,
 }
 
 impl Till {
@@ -46,7 +48,9 @@ impl Till {
         let mut all = Vec::new();
         for mint in &self.inner.mints {
             let mut found = Restored { mint: mint.url.to_string(), ..Restored::default() };
-            found.error = self.inner.purse.restore_all(mint, &mut found).await.err();
+            if let Err(error) = self.inner.purse.restore_all(mint, &mut found).await {
+                found.errors.push(error.to_string());
+            }
             all.push(found);
         }
         Ok(all)
@@ -55,12 +59,20 @@ impl Till {
 
 impl Purse {
     async fn restore_all(&self, mint: &Mint, found: &mut Restored) -> Result<(), Unavailable> {
-        let keysets = mint.refresh(std::time::Duration::ZERO).await?;
+        let keysets = patiently(mint, || mint.refresh(std::time::Duration::ZERO)).await?;
         for info in keysets.infos() {
-            let keys = keysets.keys(&info.id);
-            let keys =
-                keys.ok_or_else(|| mint.unavailable(format!("it gives no keys of its keyset {}", info.id)))?;
-            self.restore_keyset(mint, info.id, keys, found).await?;
+            let restored = async {
+                let (_, keys) = patiently(mint, || mint.keyset(info.id)).await?;
+                self.restore_keyset(mint, info.id, &keys, found).await
+            };
+            match restored.await {
+                Ok(()) => {}
+                // One that fails costs no other.
+                Err(error @ Unavailable::Mint { .. }) => {
+                    found.errors.push(format!("keyset {}: {error}", info.id));
+                }
+                Err(error) => return Err(error),
+            }
         }
         Ok(())
     }
@@ -77,7 +89,7 @@ impl Purse {
         while empty < EMPTY_LOTS {
             let lot = PreMintSecrets::restore_batch(keyset, &self.seed.0, next, next.saturating_add(LOT));
             let lot = lot.map_err(|error| store(&error))?;
-            let signed = self.signatures(mint, &lot).await?;
+            let signed = patiently(mint, || self.signatures(mint, &lot)).await?;
             match signed.iter().map(|(place, _)| *place).max() {
                 None => empty += 1,
                 Some(last) => {
@@ -111,7 +123,7 @@ impl Purse {
         let (proofs, counters) = unblinded(lot, signed, keys).map_err(|reason| mint.unavailable(reason))?;
         let ys: Result<Vec<PublicKey>, _> = proofs.iter().map(Proof::y).collect();
         let ys = ys.map_err(|error| store(&error))?;
-        let states = self.states_of(mint, ys.clone()).await?;
+        let states = patiently(mint, || self.states_of(mint, ys.clone())).await?;
         let states: HashMap<_, _> = states.into_iter().map(|proof| (proof.y, proof.state)).collect();
         let known = self.wallet.get_proofs_by_ys(ys.clone()).await.map_err(|error| store(&error))?;
         let known: HashSet<_> = known.into_iter().map(|info| info.y).collect();
@@ -133,6 +145,23 @@ impl Purse {
         self.record.own_if_nobodys(added.iter().map(|info| info.y.to_bytes()).collect()).await?;
         self.wallet.update_proofs(added, Vec::new()).await.map_err(|error| store(&error))
     }
+}
+
+/// Asks again as long as the mint wants to be asked less often: a wallet with many keysets has many questions.
+async fn patiently<T, F: Future<Output = Result<T, Unavailable>>>(
+    mint: &Mint,
+    ask: impl Fn() -> F,
+) -> Result<T, Unavailable> {
+    for _ in 0..PAUSES_AT_MOST {
+        match ask().await {
+            Err(error) => match mint.pause() {
+                Some(pause) => tokio::time::sleep(pause).await,
+                None => return Err(error),
+            },
+            done => return done,
+        }
+    }
+    ask().await
 }
 
 /// The ecash that the mint's signatures make of these outputs, and their counters.

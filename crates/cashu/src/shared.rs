@@ -113,6 +113,9 @@ impl Entry {
             preimage: self.preimage,
             proofs: None,
             outputs: None,
+            locked: true,
+            lock_end: None,
+            former_bundle: None,
         }
     }
 }

@@ -1,18 +1,20 @@
 //! What goes on in the background: learning the mints' keysets, redeeming what is held, forgetting what is over.
 
 use std::sync::{Arc, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::{
     task::JoinSet,
     time::{sleep, timeout},
 };
 
+use crate::exchange::leave_ending_keysets;
 use crate::mint::Mint;
 use crate::record::{Bundle, Row, State};
 use crate::swap::Swapped;
 use crate::till::Inner;
-use crate::{Unavailable, unix_now};
+use crate::together::Bundled;
+use crate::{REDEMPTION_WINDOW_S, Unavailable, unix_now};
 
 /// How often held ecash is redeemed, besides soon after it came in.
 const ROUND: Duration = Duration::from_secs(60);
@@ -33,18 +35,22 @@ const LOOK_AT_MOST: usize = 50;
 const FORGET_AT_MOST: usize = 1000;
 /// How long it is watched whether such an offer went through after all, in seconds. Then it is forgotten.
 const WATCH_S: u64 = 86_400;
+/// How long before the end of its lock held ecash is warned of, in seconds, and how often. Nothing is taken whose lock ends within the
+/// redemption window.
+const WARN_BEFORE_S: u64 = REDEMPTION_WINDOW_S / 2;
+const WARN_EVERY: Duration = Duration::from_secs(300);
 
 /// What goes on in the background for one mint, for ever.
 pub(crate) async fn tend(inner: Arc<Inner>, mint: Arc<Mint>) {
-    let mut was_up = None;
+    let (mut was_up, mut warned) = (None, None);
     loop {
         // Made before the look at what there is, so that nothing that comes in meanwhile is missed.
         let news = inner.held.notified();
         let lately = if was_up == Some(true) { KEYSETS_EVERY } else { Duration::ZERO };
-        let result = match mint.refresh(lately).await {
-            Ok(_) => settle(&inner, &mint).await,
-            Err(error) => Err(error),
-        };
+        let learnt = mint.refresh(lately).await.map(drop);
+        // What is known does for swaps, also when the mint gives no list of its keysets now.
+        let settled = if mint.is_known() { settle(&inner, &mint).await } else { Ok(()) };
+        let result = learnt.and(settled);
         match &result {
             Ok(()) if was_up != Some(true) => tracing::info!(mint = %mint.url, "the mint answers"),
             Err(error) if was_up != Some(false) => {
@@ -53,31 +59,51 @@ pub(crate) async fn tend(inner: Arc<Inner>, mint: Arc<Mint>) {
             Ok(()) | Err(_) => {}
         }
         was_up = Some(result.is_ok());
+        warn_of_locks(&inner, &mint, &mut warned).await;
         if result.is_err() {
-            sleep(TRY_AGAIN).await;
+            sleep(mint.pause().unwrap_or(TRY_AGAIN).max(TRY_AGAIN)).await;
         } else if timeout(ROUND, news).await.is_ok() {
             sleep(COLLECT).await;
         }
     }
 }
 
+/// Says that held ecash is about to be others' to spend, now and then.
+async fn warn_of_locks(inner: &Inner, mint: &Mint, warned: &mut Option<Instant>) {
+    if warned.is_some_and(|last| last.elapsed() < WARN_EVERY) {
+        return;
+    }
+    let soon = unix_now().saturating_add(WARN_BEFORE_S);
+    // A failure was reported by the record's writer.
+    if let Ok(Some(ending)) = inner.purse.record.ending_locks(mint.url.to_string(), soon).await {
+        *warned = Some(Instant::now());
+        tracing::error!(
+            mint = %mint.url, sat = ending.sat, first_lock_ends = ending.first,
+            "ecash is held whose lock ends soon: from then on others can spend it, and it is redeemed only when its mint answers"
+        );
+    }
+}
+
 /// Redeems what is held of one mint, and finds out about offers whose outcome is unknown.
 async fn settle(inner: &Arc<Inner>, mint: &Arc<Mint>) -> Result<(), Unavailable> {
-    look_at_offers(inner, mint).await?;
     let mut failures = Failures::default();
     redeem_together(inner, mint, &mut failures).await?;
     redeem_alone(inner, mint, &mut failures).await?;
+    look_at_offers(inner, mint, &mut failures).await?;
+    leave_ending_keysets(&inner.purse, mint, &inner.database).await?;
     failures.last.map_or(Ok(()), Err)
 }
 
-async fn look_at_offers(inner: &Inner, mint: &Mint) -> Result<(), Unavailable> {
+async fn look_at_offers(inner: &Inner, mint: &Mint, failures: &mut Failures) -> Result<(), Unavailable> {
     let record = &inner.purse.record;
     for row in record.unfinished(mint.url.to_string(), State::Offered, LOOK_AT_MOST).await? {
         // Those that somebody waits for are in better hands.
         let waited_for = inner.swapping.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&row.id);
         if !waited_for {
             let is_old = row.at.saturating_add(WATCH_S) < unix_now();
-            inner.purse.look(mint, &row, is_old).await?;
+            if let Err(error) = inner.purse.look(mint, &row, is_old).await {
+                failures.add(error)?;
+            }
             inner.tell_if_paid(row.id).await;
         }
     }
@@ -127,17 +153,17 @@ async fn redeem_bundle(
     failures: &mut Failures,
 ) -> Result<(), Unavailable> {
     match inner.purse.swap_together(mint, bundle).await {
-        Ok(Swapped::Done) => Ok(()),
-        Ok(Swapped::Pending) => {
+        Ok(Bundled::Done) => Ok(()),
+        Ok(Bundled::Pending) => {
             tracing::warn!(
                 payments = bundle.payments.len(), sat = bundle.net_sat, mint = %mint.url,
                 "ecash locked to us is pending at its mint; it is tried again"
             );
             Ok(())
         }
-        Ok(Swapped::Refused(refusal)) => {
+        Ok(Bundled::GivenUp(reason)) => {
             tracing::warn!(
-                payments = bundle.payments.len(), mint = %mint.url, %refusal,
+                payments = bundle.payments.len(), mint = %mint.url, reason,
                 "the mint refuses payments that are redeemed together; each is tried alone"
             );
             Ok(())
@@ -146,20 +172,21 @@ async fn redeem_bundle(
     }
 }
 
-/// Redeems what the mint refused among others, and what an earlier version began.
+/// Redeems what the mint refused among others, and what an earlier version began. What is not reached within a round is next time.
 async fn redeem_alone(
     inner: &Arc<Inner>,
     mint: &Arc<Mint>,
     failures: &mut Failures,
 ) -> Result<(), Unavailable> {
-    let mut unfinished = 0;
+    let (begun, now, mut unfinished) = (Instant::now(), unix_now(), 0);
     loop {
-        let held = inner.purse.record.alone(mint.url.to_string(), REDEEM_AT_MOST, unfinished).await?;
+        let held = inner.purse.record.alone(mint.url.to_string(), now, REDEEM_AT_MOST, unfinished).await?;
         let full = held.len() == REDEEM_AT_MOST;
         let mut left = held.into_iter();
         let mut redeeming = JoinSet::new();
         loop {
             while redeeming.len() < REDEEM_AT_ONCE
+                && begun.elapsed() < ROUND
                 && let Some(row) = left.next()
             {
                 let (inner, mint) = (inner.clone(), mint.clone());
@@ -176,24 +203,47 @@ async fn redeem_alone(
                 None => break,
             }
         }
-        if !full {
+        if !full || begun.elapsed() >= ROUND {
             return Ok(());
         }
     }
 }
 
-/// Whether it is over with this payment.
+/// Whether this payment is not among those that are to be tried now any more.
 async fn redeem(inner: &Inner, mint: &Mint, row: &Row) -> Result<bool, Unavailable> {
-    match inner.purse.swap(mint, row).await? {
+    let (payment, sat) = (row.id, row.net_sat);
+    let swapped = match inner.purse.swap(mint, row).await {
+        Ok(swapped) => swapped,
+        // If the mint answers another question, it is this payment that it fails on.
+        Err(error) => {
+            let examined = inner.purse.not_redeemed(mint, payment, error.to_string()).await;
+            examined.map_err(|_| error)?
+        }
+    };
+    match swapped {
         Swapped::Done => Ok(true),
         Swapped::Pending => {
-            tracing::warn!(payment = ?row.id, mint = %mint.url, "ecash locked to us is pending at its mint");
+            tracing::warn!(?payment, mint = %mint.url, "ecash locked to us is pending at its mint");
             Ok(false)
         }
-        Swapped::Refused(refusal) => {
+        Swapped::Postponed(reason) => {
             tracing::error!(
-                payment = ?row.id, mint = %mint.url, sat = row.net_sat, %refusal,
-                "the mint refuses ecash that was locked to us and paid for something; unless another host with our key has redeemed it, the money is lost"
+                ?payment, mint = %mint.url, sat, reason,
+                "the mint does not swap ecash that was locked to us and paid for something, and says that it is not spent; it is tried again"
+            );
+            Ok(true)
+        }
+        Swapped::Shrunk => {
+            tracing::error!(
+                ?payment, mint = %mint.url, sat,
+                "somebody else has spent a part of ecash that was locked to us; the rest is redeemed (l402 cashu balance says what is lost)"
+            );
+            Ok(false)
+        }
+        Swapped::Lost | Swapped::Refused(_) => {
+            tracing::error!(
+                ?payment, mint = %mint.url, sat,
+                "somebody else has spent ecash that was locked to us and paid for something; unless another host with our key has redeemed it,                  the money is lost (l402 cashu balance, l402 cashu retry)"
             );
             Ok(true)
         }

@@ -1,8 +1,12 @@
 //! What the operator accepts, and the payment request that says it (NUT-18, NUT-24, NUT-26).
 
+use std::collections::HashSet;
+
 use cdk::Amount;
 use cdk::mint_url::MintUrl;
 use cdk::nuts::{CurrencyUnit, Kind, Nut10SecretRequest, PaymentRequest, PublicKey};
+
+use crate::mint_url::canonical;
 
 /// How a payment request is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,6 +41,12 @@ pub struct Terms {
 }
 
 impl Terms {
+    /// Names each mint once, in one spelling.
+    pub(crate) fn unify_mints(&mut self) {
+        let mut seen = HashSet::new();
+        self.mints = self.mints.iter().map(canonical).filter(|mint| seen.insert(mint.clone())).collect();
+    }
+
     /// The payment request over a price, for the header `X-Cashu` of a 402; `None` if it can't be written.
     #[must_use]
     pub fn request(&self, price_msat: u64) -> Option<String> {

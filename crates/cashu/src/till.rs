@@ -1,7 +1,7 @@
 //! Takes tokens: checks them, records them, has them swapped, and says what payment they are.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     fmt,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
@@ -17,6 +17,7 @@ use tokio::{
 };
 use zeroize::Zeroizing;
 
+use crate::http;
 use crate::mint::{Mint, Wallet};
 use crate::private_file;
 use crate::record::{Put, Record, Row, State};
@@ -25,8 +26,8 @@ use crate::shared::{Ledger, Pieces, pieces};
 use crate::swap::{Purse, Swapped};
 use crate::tend::{forget, tend};
 use crate::{
-    AcceptError, Lock, Offered, OpenError, PaymentId, Refusal, SeedSource, Terms, Unavailable, check,
-    sat_of_msat, unix_now,
+    AcceptError, Checked, Lock, Offered, OpenError, PaymentId, Refusal, SeedSource, Terms, Unavailable,
+    check, sat_of_msat, unix_now,
 };
 
 /// How ecash is taken.
@@ -45,6 +46,8 @@ pub struct Options {
     /// For how long a payment that was swapped before it counted is remembered, in seconds; 0: for ever. Its proofs stay
     /// spent at the mint.
     pub keep_s: u64,
+    /// How much may be held of one mint, in sat; 0: no bound. What is offered beyond it is refused.
+    pub max_held_sat: u64,
     /// Where hosts tell each other which ecash they took, if there are others.
     pub ledger: Option<Arc<dyn Ledger>>,
 }
@@ -84,6 +87,7 @@ pub(crate) struct Inner {
     pub(crate) database: PathBuf,
     pub(crate) ledger: Option<Arc<dyn Ledger>>,
     keep_s: u64,
+    max_held_sat: u64,
 }
 
 type Outcome = Result<Row, AcceptError>;
@@ -127,10 +131,20 @@ impl Till {
         Ok(Self { inner, _background: JoinSet::new() })
     }
 
-    /// The payment request over a price, for the header of a 402 (NUT-24).
+    /// The payment request over a price, for the header of a 402 (NUT-24). A mint that does not enforce locks is left out where they
+    /// are required; `None`: no mint is left.
     #[must_use]
     pub fn request(&self, price_msat: u64) -> Option<String> {
-        self.inner.terms.request(price_msat)
+        let inner = &self.inner;
+        if inner.terms.lock == Lock::None {
+            return inner.terms.request(price_msat);
+        }
+        let usable = inner.mints.iter().filter(|mint| mint.says_of_locks() != Some(false));
+        let mints: Vec<_> = usable.map(|mint| mint.url.clone()).collect();
+        if mints.is_empty() {
+            return None;
+        }
+        Terms { mints, ..inner.terms.clone() }.request(price_msat)
     }
 
     /// Makes a payment out of a token, once. The same proofs again, in any encoding, are the same payment, as long as they are to
@@ -170,9 +184,11 @@ impl Till {
 
 impl Inner {
     async fn open(
-        options: Options,
+        mut options: Options,
         load: fn(&SeedSource) -> Result<Seed, SeedError>,
     ) -> Result<Arc<Self>, OpenError> {
+        options.terms.unify_mints();
+        let client = http::client(&options.terms.mints)?;
         let seed_source = options.seed.clone();
         let seed = spawn_blocking(move || load(&seed_source)).await;
         let seed = seed.map_err(|error| database(&options.database, error))??;
@@ -182,16 +198,18 @@ impl Inner {
         let record = record.map_err(|error| database(&options.database, error))?;
         let record = record.map_err(|error| database(&options.database, error))?;
         let record = record.ok_or_else(|| OpenError::OtherSeed { path: options.database.clone() })?;
-        let mut mints = Vec::new();
+        let record = Arc::new(record);
+        let (mut mints, locked) = (Vec::new(), options.terms.lock != Lock::None);
         for url in &options.terms.mints {
-            let mint = Mint::new(url.clone(), wallet.clone(), options.deadline);
+            let (client, wallet, record) = (client.clone(), wallet.clone(), record.clone());
+            let mint = Mint::new(url.clone(), client, wallet, record, options.deadline, locked);
             mint.recall().await;
             mints.push(Arc::new(mint));
         }
         let purse = Purse { wallet, record, seed, key: options.key };
         let (swapping, held) = (Mutex::default(), Notify::new());
-        let Options { database, terms, ledger, keep_s, .. } = options;
-        Ok(Arc::new(Self { terms, mints, purse, swapping, held, database, ledger, keep_s }))
+        let Options { database, terms, ledger, keep_s, max_held_sat, .. } = options;
+        Ok(Arc::new(Self { terms, mints, purse, swapping, held, database, ledger, keep_s, max_held_sat }))
     }
 
     /// How long payments are remembered that were swapped; those that were taken on sight, for ever: they would be again.
@@ -204,21 +222,37 @@ impl Inner {
         self.mints.iter().find(|mint| mint.url.to_string() == url).ok_or_else(|| Refusal::Mint.into())
     }
 
-    /// Records a token that was not seen before, and has it swapped unless it is locked to us.
+    /// Checks a token that was not seen before, with what its mint says of its keysets and of locks.
+    async fn examine(&self, mint: &Mint, offered: &Offered, price_msat: u64) -> Result<Checked, AcceptError> {
+        let keysets = mint.keysets_with(|known| !offered.names_other_keysets(known.infos())).await?;
+        let ids: HashSet<_> = offered.proofs(keysets.infos())?.iter().map(|proof| proof.keyset_id).collect();
+        let keysets = mint.keysets_with_keys(ids).await?;
+        let now = unix_now();
+        let checked = check(offered, &self.terms, &keysets, price_msat, now)?;
+        if keysets.for_outputs(now).is_none() && keysets.has_newer() {
+            return Err(Refusal::NewerKeyset.into());
+        }
+        if self.terms.lock != Lock::None && !mint.enforces_locks().await? {
+            return Err(Refusal::NoLocks.into());
+        }
+        tracing::debug!(payment = ?offered.id(), "payment checked");
+        Ok(checked)
+    }
+
+    /// Records a token that was not seen before, and has it swapped unless it is locked to us: then it counts on sight, if its
+    /// keysets are in use.
     async fn take(self: Arc<Self>, offered: &Offered, asked: Asked) -> Outcome {
         let mint = self.mint(&offered.mint().to_string())?;
-        let keysets = mint.keysets_with(|known| !offered.names_other_keysets(known.infos())).await?;
-        let now = unix_now();
-        let checked = check(offered, &self.terms, &keysets, asked.price_msat, now)?;
-        tracing::debug!(payment = ?offered.id(), "payment checked");
+        let checked = self.examine(mint, offered, asked.price_msat).await?;
         let proofs = serde_json::to_string(&checked.proofs).map_err(|_| Refusal::Malformed)?;
         let mut preimage = Zeroizing::new([0; 32]);
         getrandom::fill(&mut preimage[..])
             .map_err(|error| Unavailable::Store(format!("no random bytes: {error}")))?;
+        let locked = self.terms.lock != Lock::None;
         let row = Row {
             id: offered.id(),
-            state: if self.terms.lock == Lock::None { State::Offered } else { State::Held },
-            at: now,
+            state: if locked && checked.is_of_current_keysets { State::Held } else { State::Offered },
+            at: unix_now(),
             mint: mint.url.to_string(),
             bought: asked.bought,
             payee: asked.payee.clone(),
@@ -226,9 +260,12 @@ impl Inner {
             preimage,
             proofs: Some(Zeroizing::new(proofs)),
             outputs: None,
+            locked,
+            lock_end: checked.lock_end,
+            former_bundle: None,
         };
         let ys = offered.ys().iter().map(PublicKey::to_bytes).collect();
-        let put = self.purse.record.put(row.clone(), ys).await?;
+        let put = self.purse.record.put(row.clone(), ys, self.max_held_sat).await?;
         tracing::debug!(payment = ?row.id, "payment recorded");
         match put {
             Put::New if row.is_paid() => {
@@ -241,6 +278,13 @@ impl Inner {
             Put::Known(known) => self.take_again(*known, asked).await,
             Put::Taken { paid: true } => Err(Refusal::Spent.into()),
             Put::Taken { paid: false } => Err(Refusal::Pending.into()),
+            Put::TooMuch => {
+                tracing::warn!(
+                    mint = %mint.url, at_most = self.max_held_sat,
+                    "as much ecash of this mint waits to be redeemed as may be (CASHU_MAX_HELD_SATS); more is refused"
+                );
+                Err(Refusal::TooMuchHeld.into())
+            }
         }
     }
 
@@ -310,6 +354,10 @@ impl Inner {
                 Err(refusal.into())
             }
             Swapped::Pending => Err(Refusal::Pending.into()),
+            // What becomes of a payment that is paid already.
+            Swapped::Postponed(_) | Swapped::Shrunk | Swapped::Lost => {
+                Err(Unavailable::Store("a payment that was held is swapped already".into()).into())
+            }
         }
     }
 }

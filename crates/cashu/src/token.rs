@@ -6,10 +6,11 @@ use cdk::Amount;
 use cdk::dhke::hash_to_curve;
 use cdk::mint_url::MintUrl;
 use cdk::nuts::nut02::ShortKeysetId;
-use cdk::nuts::{CurrencyUnit, Id, KeySetInfo, Proof, Proofs, PublicKey, Token};
+use cdk::nuts::{CurrencyUnit, Id, KeySetInfo, Proof, Proofs, PublicKey, Token, nut00, nut02};
 use sha2::{Digest, Sha256};
 
 use crate::Refusal;
+use crate::mint_url::canonical;
 
 /// The longest token read, in bytes: what nginx can be told to take in one header line, and more than a frame holds.
 pub const MAX_TOKEN: usize = 48 * 1024;
@@ -46,7 +47,7 @@ impl Offered {
         if text.len() > MAX_TOKEN {
             return Err(Refusal::TooLarge);
         }
-        let token = Token::from_str(text.trim_ascii()).map_err(|_| Refusal::Malformed)?;
+        let token = Token::from_str(text.trim_ascii()).map_err(|error| unread(&error))?;
         let secrets = token.token_secrets();
         match secrets.len() {
             0 => return Err(Refusal::Malformed),
@@ -60,13 +61,13 @@ impl Offered {
             return Err(Refusal::DuplicateProof);
         }
         let amount_sat = token.value().map_err(|_| Refusal::Malformed)?.to_u64();
-        let mint = token.mint_url().map_err(|_| Refusal::Malformed)?;
+        let mint = canonical(&token.mint_url().map_err(|_| Refusal::Malformed)?);
         // A V3 token need not say its unit; it is sat then (NUT-00).
         let unit = token.unit().unwrap_or(CurrencyUnit::Sat);
         Ok(Self { mint, unit, token, ys, amount_sat })
     }
 
-    /// The mint that it names.
+    /// The mint that it names, in the one spelling that its address has here.
     #[must_use]
     pub fn mint(&self) -> &MintUrl {
         &self.mint
@@ -129,6 +130,12 @@ impl fmt::Debug for Offered {
             .field("proofs", &self.ys.len())
             .finish()
     }
+}
+
+/// Why a token can't be read. Only its text says so where a keyset's id inside is of another version.
+fn unread(error: &nut00::Error) -> Refusal {
+    let newer = nut02::Error::UnknownVersion.to_string();
+    if error.to_string().contains(&newer) { Refusal::NewerKeyset } else { Refusal::Malformed }
 }
 
 /// The sum of proofs, in their unit.

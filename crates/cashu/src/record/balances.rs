@@ -11,7 +11,11 @@ const IN_WALLET: &str = "
     SELECT proof.mint_url, coalesce(payee, ''), sum(proof.amount)
       FROM proof LEFT JOIN l402_owner ON l402_owner.y = proof.y
      WHERE proof.state = 'UNSPENT' AND proof.unit = 'sat' GROUP BY 1, 2";
-const HELD: &str = "SELECT mint, sum(net) FROM l402_payment WHERE state = 1 AND state < 2 GROUP BY mint";
+const HELD: &str =
+    "SELECT mint, sum(net), min(lock_end) FROM l402_payment WHERE state = 1 AND state < 2 GROUP BY mint";
+const LOST: &str = "
+    SELECT mint, sum(lost + CASE state WHEN 3 THEN net ELSE 0 END)
+      FROM l402_payment WHERE state = 3 OR lost > 0 GROUP BY mint";
 const PAID_OUT: &str =
     "SELECT mint, sum(amount), sum(spent - amount - change) FROM l402_melt WHERE open = 0 GROUP BY mint";
 
@@ -28,7 +32,13 @@ pub(crate) fn read(connection: &Connection) -> rusqlite::Result<Vec<Balance>> {
     let mut query = connection.prepare_cached(HELD)?;
     let mut rows = query.query([])?;
     while let Some(row) = rows.next()? {
-        of(&mut all, row.get(0)?).held_sat = row.get(1)?;
+        let balance = of(&mut all, row.get(0)?);
+        (balance.held_sat, balance.lock_ends_at) = (row.get(1)?, row.get(2)?);
+    }
+    let mut query = connection.prepare_cached(LOST)?;
+    let mut rows = query.query([])?;
+    while let Some(row) = rows.next()? {
+        of(&mut all, row.get(0)?).lost_sat = row.get(1)?;
     }
     let mut query = connection.prepare_cached(PAID_OUT)?;
     let mut rows = query.query([])?;

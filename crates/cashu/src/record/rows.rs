@@ -6,6 +6,7 @@ use cdk::nuts::Id;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 use zeroize::Zeroizing;
 
+use super::{bundles, mints};
 use crate::PaymentId;
 
 /// How far a payment has come.
@@ -17,7 +18,7 @@ pub(crate) enum State {
     Held = 1,
     /// Paid, and in the wallet.
     Finished = 2,
-    /// Paid, and yet the mint refused the swap.
+    /// Paid, and yet somebody else has spent it.
     Lost = 3,
 }
 
@@ -46,6 +47,12 @@ pub(crate) struct Row {
     /// As JSON; `None` once they are spent.
     pub(crate) proofs: Option<Zeroizing<String>>,
     pub(crate) outputs: Option<Outputs>,
+    /// Its proofs were locked to our key: it is never forgotten.
+    pub(crate) locked: bool,
+    /// When the first of its locks ends, in Unix seconds.
+    pub(crate) lock_end: Option<u64>,
+    /// The bundle that it was swapped in, and that was given up.
+    pub(crate) former_bundle: Option<i64>,
 }
 
 impl fmt::Debug for Row {
@@ -79,6 +86,8 @@ pub(crate) enum Put {
         /// Is that one paid?
         paid: bool,
     },
+    /// It is not recorded: more would be held of its mint than may be.
+    TooMuch,
 }
 
 /// Whether the file belongs to this seed; a new one does from now on.
@@ -93,7 +102,8 @@ pub(super) fn belongs_to(connection: &mut Connection, fingerprint: &[u8]) -> rus
     Ok(known.is_none_or(|known| known == fingerprint))
 }
 
-pub(super) const COLUMNS: &str = "id, state, at, mint, bought, net, preimage, proofs, keyset, counter, payee";
+pub(super) const COLUMNS: &str =
+    "id, state, at, mint, bought, net, preimage, proofs, keyset, counter, payee, locked, lock_end, bundle";
 
 pub(super) fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
     let keyset: Option<String> = row.get(8)?;
@@ -115,6 +125,10 @@ pub(super) fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
         proofs: row.get::<_, Option<String>>(7)?.map(Zeroizing::new),
         outputs: outputs.map(|(keyset, counter)| Outputs { keyset, counter }),
         payee: row.get(10)?,
+        locked: row.get(11)?,
+        lock_end: row.get(12)?,
+        // A bundle that was given up stands there with a minus sign.
+        former_bundle: row.get::<_, Option<i64>>(13)?.filter(|bundle| *bundle < 0).map(|bundle| -bundle),
     })
 }
 
@@ -124,7 +138,13 @@ pub(super) fn find(tx: &Transaction<'_>, id: PaymentId) -> rusqlite::Result<Opti
         .optional()
 }
 
-pub(super) fn put(tx: &Transaction<'_>, new: &Row, ys: &[[u8; 33]]) -> rusqlite::Result<Put> {
+/// Records a payment. If it is held, no more than `held_at_most` sat are held of its mint then; 0: no bound.
+pub(super) fn put(
+    tx: &Transaction<'_>,
+    new: &Row,
+    ys: &[[u8; 33]],
+    held_at_most: u64,
+) -> rusqlite::Result<Put> {
     if let Some(known) = find(tx, new.id)? {
         return Ok(Put::Known(Box::new(known)));
     }
@@ -136,12 +156,16 @@ pub(super) fn put(tx: &Transaction<'_>, new: &Row, ys: &[[u8; 33]]) -> rusqlite:
             return Ok(Put::Taken { paid: state != State::Offered as i64 });
         }
     }
+    let is_bounded = new.state == State::Held && held_at_most > 0;
+    if is_bounded && mints::held_sat(tx, &new.mint)?.saturating_add(new.net_sat) > held_at_most {
+        return Ok(Put::TooMuch);
+    }
     let mut proof = tx.prepare_cached("INSERT INTO l402_proof (y, payment) VALUES (?, ?)")?;
     for y in ys {
         proof.execute(params![y, new.id.0])?;
     }
     tx.prepare_cached(&format!(
-        "INSERT INTO l402_payment ({COLUMNS}, locked) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        "INSERT INTO l402_payment ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)"
     ))?
     .execute(params![
         new.id.0,
@@ -155,8 +179,8 @@ pub(super) fn put(tx: &Transaction<'_>, new: &Row, ys: &[[u8; 33]]) -> rusqlite:
         new.outputs.as_ref().map(|outputs| outputs.keyset.to_string()),
         new.outputs.as_ref().map(|outputs| outputs.counter),
         new.payee,
-        // What is taken without its mint is locked to us.
-        new.state == State::Held,
+        new.locked,
+        new.lock_end,
     ])?;
     Ok(Put::New)
 }
@@ -167,7 +191,7 @@ pub(super) fn assign(
     outputs: &Outputs,
 ) -> rusqlite::Result<Option<Outputs>> {
     tx.prepare_cached(
-        "UPDATE l402_payment SET keyset = ?, counter = ? WHERE id = ? AND counter IS NULL AND coalesce(bundle, 0) = 0",
+        "UPDATE l402_payment SET keyset = ?, counter = ? WHERE id = ? AND counter IS NULL AND coalesce(bundle, 0) <= 0",
     )?
     .execute(params![outputs.keyset.to_string(), outputs.counter, id.0])?;
     Ok(find(tx, id)?.and_then(|row| row.outputs))
@@ -180,21 +204,14 @@ pub(super) fn finish(tx: &Transaction<'_>, id: PaymentId) -> rusqlite::Result<()
          WHERE id = ?",
     )?
     .execute(params![State::Finished as i64, id.0])?;
-    Ok(())
+    bundles::settle_former(tx, id)
 }
 
+/// Forgets an offered payment that its mint refuses. Its `count` outputs, which the mint never signed, may serve another.
 pub(super) fn refuse(tx: &Transaction<'_>, id: PaymentId, count: u32) -> rusqlite::Result<()> {
-    let Some(row) = find(tx, id)? else { return Ok(()) };
-    match row.state {
-        State::Finished | State::Lost => return Ok(()),
-        State::Held => {
-            tx.execute("UPDATE l402_payment SET state = ? WHERE id = ?", params![State::Lost as i64, id.0])?;
-        }
-        State::Offered => {
-            tx.execute("DELETE FROM l402_proof WHERE payment = ?", [id.0])?;
-            tx.execute("DELETE FROM l402_payment WHERE id = ?", [id.0])?;
-        }
-    }
+    let Some(row) = find(tx, id)?.filter(|row| row.state == State::Offered) else { return Ok(()) };
+    tx.execute("DELETE FROM l402_proof WHERE payment = ?", [id.0])?;
+    tx.execute("DELETE FROM l402_payment WHERE id = ?", [id.0])?;
     if let Some(outputs) = row.outputs {
         tx.prepare_cached("INSERT INTO l402_unused (keyset, counter, count) VALUES (?, ?, ?)")?
             .execute(params![outputs.keyset.to_string(), outputs.counter, count])?;
@@ -247,21 +264,6 @@ pub(super) fn rebind(
     Ok(())
 }
 
-/// Forgets payments before this time, at most so many, and says how many. Their proofs are spent at the mint, and were not
-/// locked to us: those would be taken on sight again.
-pub(super) fn forget(tx: &Transaction<'_>, before: u64, at_most: usize) -> rusqlite::Result<usize> {
-    let mut old =
-        tx.prepare_cached("SELECT id FROM l402_payment WHERE state = ? AND locked = 0 AND at < ? LIMIT ?")?;
-    let old: Vec<[u8; 32]> = old
-        .query_map(params![State::Finished as i64, before, at_most], |row| row.get(0))?
-        .collect::<rusqlite::Result<_>>()?;
-    for id in &old {
-        tx.prepare_cached("DELETE FROM l402_proof WHERE payment = ?")?.execute([id])?;
-        tx.prepare_cached("DELETE FROM l402_payment WHERE id = ?")?.execute([id])?;
-    }
-    Ok(old.len())
-}
-
 pub(super) fn unfinished(
     tx: &Transaction<'_>,
     mint: &str,
@@ -275,6 +277,26 @@ pub(super) fn unfinished(
     .collect()
 }
 
+/// A payment in the tests of the record, held, made at second 1.
+#[cfg(test)]
+pub(super) fn held(number: u8, net_sat: u64) -> Row {
+    Row {
+        id: PaymentId([number; 32]),
+        state: State::Held,
+        at: 1,
+        mint: "https://mint.example.com".into(),
+        bought: [0; 32],
+        payee: "default".into(),
+        net_sat,
+        preimage: Zeroizing::new([number; 32]),
+        proofs: Some(Zeroizing::new(format!("[{number}]"))),
+        outputs: None,
+        locked: true,
+        lock_end: None,
+        former_bundle: None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -285,14 +307,10 @@ mod tests {
         let mut connection = Connection::open_in_memory().unwrap();
         super::super::schema::prepare(&mut connection).unwrap();
         let tx = connection.transaction().unwrap();
-        let (id, preimage) = (PaymentId([1; 32]), Zeroizing::new([2; 32]));
-        let (mint, bought) = ("https://mint.example.com".to_owned(), [3; 32]);
-        let payee = "default".to_owned();
-        let row =
-            Row { id, state, at: 1, mint, bought, payee, net_sat: 10, preimage, proofs: None, outputs: None };
-        put(&tx, &row, &[]).unwrap();
-        finish(&tx, id).unwrap();
-        find(&tx, id).unwrap().unwrap()
+        let row = Row { state, ..held(1, 10) };
+        put(&tx, &row, &[], 0).unwrap();
+        finish(&tx, row.id).unwrap();
+        find(&tx, row.id).unwrap().unwrap()
     }
 
     #[test]
@@ -308,49 +326,12 @@ mod tests {
         let tx = connection.transaction().unwrap();
         let outputs = Outputs { keyset: "00ad268c4d1f5826".parse().unwrap(), counter: 1 };
         for (number, outputs) in [(1, None), (2, Some(outputs))] {
-            let (id, preimage) = (PaymentId([number; 32]), Zeroizing::new([2; 32]));
-            let (mint, payee, bought) =
-                ("https://mint.example.com".to_owned(), "default".to_owned(), [3; 32]);
-            let (state, at, net_sat, proofs) = (State::Held, 1, 10, None);
-            put(
-                &tx,
-                &Row { id, state, at, mint, bought, payee, net_sat, preimage, proofs, outputs },
-                &[[number; 33]],
-            )
-            .unwrap();
-            assert_eq!(ys(&tx, id).unwrap(), [[number; 33]]);
-            leave(&tx, id).unwrap();
-            assert_eq!(find(&tx, id).unwrap().is_some(), number == 2);
-            assert_eq!(ys(&tx, id).unwrap().is_empty(), number == 1);
+            let row = Row { outputs, ..held(number, 10) };
+            put(&tx, &row, &[[number; 33]], 0).unwrap();
+            assert_eq!(ys(&tx, row.id).unwrap(), [[number; 33]]);
+            leave(&tx, row.id).unwrap();
+            assert_eq!(find(&tx, row.id).unwrap().is_some(), number == 2);
+            assert_eq!(ys(&tx, row.id).unwrap().is_empty(), number == 1);
         }
-    }
-
-    #[test]
-    fn what_could_be_taken_on_sight_again_is_never_forgotten() {
-        let mut connection = Connection::open_in_memory().unwrap();
-        super::super::schema::prepare(&mut connection).unwrap();
-        let tx = connection.transaction().unwrap();
-        let put_as = |number: u8, state| {
-            let id = PaymentId([number; 32]);
-            let (payee, mint) = ("default".to_owned(), "https://mint.example.com".to_owned());
-            let (bought, preimage) = ([3; 32], Zeroizing::new([number; 32]));
-            let (proofs, outputs) = (None, None);
-            let row = Row { id, state, at: 1, mint, bought, payee, net_sat: 10, preimage, proofs, outputs };
-            put(&tx, &row, &[[number; 33]]).unwrap();
-            id
-        };
-        let (plain, locked, held) =
-            (put_as(1, State::Offered), put_as(2, State::Held), put_as(3, State::Held));
-        let offered = put_as(4, State::Offered);
-        finish(&tx, plain).unwrap();
-        finish(&tx, locked).unwrap();
-        assert_eq!(forget(&tx, 2, 9).unwrap(), 0, "it was paid a moment ago");
-        assert_eq!(forget(&tx, u64::from(u32::MAX), 9).unwrap(), 1);
-        assert!(find(&tx, plain).unwrap().is_none());
-        for kept in [locked, held, offered] {
-            assert!(find(&tx, kept).unwrap().is_some(), "{kept:?}");
-        }
-        let proofs: i64 = tx.query_row("SELECT count(*) FROM l402_proof", [], |row| row.get(0)).unwrap();
-        assert_eq!(proofs, 3);
     }
 }

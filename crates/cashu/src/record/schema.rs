@@ -2,6 +2,8 @@
 
 use rusqlite::{Connection, TransactionBehavior};
 
+use super::urls;
+
 /// As the first version made them. What came later is in [`ADDED`].
 const TABLES: &str = "
     CREATE TABLE IF NOT EXISTS l402_wallet (fingerprint BLOB NOT NULL);
@@ -25,22 +27,61 @@ const TABLES: &str = "
         counter INTEGER NOT NULL, net INTEGER NOT NULL, open INTEGER NOT NULL
     );
     CREATE INDEX IF NOT EXISTS l402_bundle_open ON l402_bundle (mint) WHERE open = 1;
+    CREATE TABLE IF NOT EXISTS l402_mint (mint TEXT PRIMARY KEY, locks INTEGER NOT NULL) WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS l402_held (mint TEXT PRIMARY KEY, sat INTEGER NOT NULL) WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS l402_exchange (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, mint TEXT NOT NULL, payee TEXT NOT NULL, keyset TEXT NOT NULL,
+        counter INTEGER NOT NULL, net INTEGER NOT NULL, proofs TEXT NOT NULL
+    );
+    CREATE UNIQUE INDEX IF NOT EXISTS l402_exchange_for ON l402_exchange (mint, payee);
 ";
 
 /// Columns that came later. Of what is there already nobody knows the payee, and whether it was locked to us.
-const ADDED: [(&str, &str, &str); 4] = [
+const ADDED: [(&str, &str, &str); 10] = [
     ("l402_payment", "payee", "TEXT NOT NULL DEFAULT ''"),
     ("l402_payment", "locked", "INTEGER NOT NULL DEFAULT 1"),
-    // Of which bundle it is; NULL: of none yet; 0: it is swapped alone.
+    // Of which bundle it is; NULL: of none yet; 0: it is swapped alone; below 0: so it is since that bundle was given up.
     ("l402_payment", "bundle", "INTEGER"),
+    ("l402_payment", "lock_end", "INTEGER"),
+    // How often its mint refused it though it is unspent, and from when on it is tried again.
+    ("l402_payment", "tries", "INTEGER NOT NULL DEFAULT 0"),
+    ("l402_payment", "again", "INTEGER NOT NULL DEFAULT 0"),
+    // What somebody else has spent of it, in sat.
+    ("l402_payment", "lost", "INTEGER NOT NULL DEFAULT 0"),
+    ("l402_bundle", "tries", "INTEGER NOT NULL DEFAULT 0"),
+    // Of one that was given up (open = 2): how many outputs it has.
+    ("l402_bundle", "count", "INTEGER NOT NULL DEFAULT 0"),
     ("l402_melt", "payee", "TEXT NOT NULL DEFAULT ''"),
 ];
 
 /// At most one melt of a mint is open for a payee. So nothing else spends that ecash until its outcome is known.
 const INDEXES: &str = "
-    CREATE INDEX IF NOT EXISTS l402_payment_bundle ON l402_payment (bundle) WHERE bundle > 0;
+    DROP INDEX IF EXISTS l402_payment_bundle;
+    CREATE INDEX IF NOT EXISTS l402_payment_in ON l402_payment (bundle) WHERE bundle <> 0;
+    CREATE INDEX IF NOT EXISTS l402_payment_forgettable ON l402_payment (at) WHERE state = 2 AND locked = 0;
+    CREATE INDEX IF NOT EXISTS l402_payment_lost ON l402_payment (mint) WHERE state = 3 OR lost > 0;
+    CREATE INDEX IF NOT EXISTS l402_payment_lock_end ON l402_payment (mint, lock_end)
+        WHERE state = 1 AND lock_end IS NOT NULL;
     DROP INDEX IF EXISTS l402_melt_open;
     CREATE UNIQUE INDEX IF NOT EXISTS l402_melt_open_for ON l402_melt (mint, payee) WHERE open = 1;
+";
+
+/// Keeps the sum of what is held of each mint, whatever version of l402d writes.
+const HELD_SUM: &str = "
+    INSERT OR REPLACE INTO l402_held
+        SELECT mint, sum(net) FROM l402_payment WHERE state = 1 AND state < 2 GROUP BY mint;
+    CREATE TRIGGER l402_held_in AFTER INSERT ON l402_payment WHEN NEW.state = 1 BEGIN
+        INSERT INTO l402_held VALUES (NEW.mint, NEW.net) ON CONFLICT (mint) DO UPDATE SET sat = sat + excluded.sat;
+    END;
+    CREATE TRIGGER l402_held_out AFTER DELETE ON l402_payment WHEN OLD.state = 1 BEGIN
+        UPDATE l402_held SET sat = sat - OLD.net WHERE mint = OLD.mint;
+    END;
+    CREATE TRIGGER l402_held_changed AFTER UPDATE OF state, net, mint ON l402_payment
+    WHEN OLD.state = 1 OR NEW.state = 1 BEGIN
+        UPDATE l402_held SET sat = sat - OLD.net WHERE mint = OLD.mint AND OLD.state = 1;
+        INSERT INTO l402_held SELECT NEW.mint, NEW.net WHERE NEW.state = 1
+            ON CONFLICT (mint) DO UPDATE SET sat = sat + excluded.sat;
+    END;
 ";
 
 /// Makes what is missing. Any number of processes may do so at once.
@@ -59,6 +100,12 @@ pub(super) fn prepare(connection: &mut Connection) -> rusqlite::Result<()> {
         }
     }
     tx.execute_batch(INDEXES)?;
+    let triggers: i64 =
+        tx.query_row("SELECT count(*) FROM sqlite_master WHERE name = 'l402_held_in'", [], |row| row.get(0))?;
+    if triggers == 0 {
+        urls::unify(&tx)?;
+        tx.execute_batch(HELD_SUM)?;
+    }
     tx.commit()
 }
 
@@ -74,7 +121,8 @@ mod tests {
         connection
             .execute_batch(
                 "CREATE UNIQUE INDEX l402_melt_open ON l402_melt (mint) WHERE open = 1;
-                 INSERT INTO l402_payment VALUES (x'01', 2, 5, 'm', x'02', 7, x'03', NULL, NULL, NULL);
+                 INSERT INTO l402_payment VALUES (x'01', 2, 5, 'm', x'02', 7, x'03', NULL, NULL, NULL),
+                     (x'02', 1, 5, 'm', x'02', 7, x'03', '[]', NULL, NULL);
                  INSERT INTO l402_melt VALUES ('q', 'm', 1, 5, 6, 1, 7, 8, 1, 0, '[]', 'k', 0);",
             )
             .unwrap();
@@ -83,8 +131,27 @@ mod tests {
         }
         let row = |row: &rusqlite::Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, bool>(1)?));
         let payment = connection.query_row("SELECT payee, locked FROM l402_payment", [], row).unwrap();
+        let held: u64 = connection.query_row("SELECT sat FROM l402_held", [], |row| row.get(0)).unwrap();
+        assert_eq!(held, 7);
         assert_eq!(payment, (String::new(), true));
         let melt = connection.query_row("SELECT payee, open FROM l402_melt", [], row).unwrap();
         assert_eq!(melt, (String::new(), true));
+    }
+
+    #[test]
+    fn a_mint_that_was_recorded_with_its_port_is_the_one_without() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch(TABLES).unwrap();
+        connection
+            .execute_batch(
+                "INSERT INTO l402_payment (id, state, at, mint, bought, net, preimage) VALUES
+                     (x'01', 1, 5, 'https://mint.example.com:443', x'02', 7, x'03'),
+                     (x'02', 1, 5, 'https://mint.example.com', x'02', 8, x'03');",
+            )
+            .unwrap();
+        prepare(&mut connection).unwrap();
+        let row = |row: &rusqlite::Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, u64>(1)?));
+        let held = connection.query_row("SELECT mint, sat FROM l402_held", [], row).unwrap();
+        assert_eq!(held, ("https://mint.example.com".to_owned(), 15));
     }
 }

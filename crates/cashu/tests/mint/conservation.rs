@@ -386,8 +386,10 @@ async fn the_process_that_is_killed() {
     };
     let seed = SeedSource::Kept(database.with_extension("mnemonic"));
     let deadline = Duration::from_secs(30);
-    let till =
-        Till::open(Options { database, seed, terms, key, deadline, keep_s: 0, ledger: None }).await.unwrap();
+    let (keep_s, max_held_sat, ledger) = (0, 0, None);
+    let till = Till::open(Options { database, seed, terms, key, deadline, keep_s, max_held_sat, ledger })
+        .await
+        .unwrap();
     while let Some(ask) = read() {
         if let Some(step) = ask["kill_at"].as_str() {
             steps::kill_at(step.to_owned());

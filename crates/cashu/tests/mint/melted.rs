@@ -355,6 +355,7 @@ async fn the_process_that_is_killed() {
         key: None,
         deadline: Duration::from_secs(120),
         keep_s: 0,
+        max_held_sat: 0,
         ledger: None,
     })
     .await

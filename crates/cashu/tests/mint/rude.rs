@@ -111,8 +111,7 @@ async fn nobody_is_blamed_for_an_answer_that_is_not_the_mints() {
                 _ => Act::Pass,
             });
             let outcome = pay(&till, &token, 4).await;
-            let is_unavailable =
-                matches!(outcome, Err(AcceptError::Unavailable(Unavailable::Mint { .. })));
+            let is_unavailable = matches!(outcome, Err(AcceptError::Unavailable(Unavailable::Mint { .. })));
             assert!(is_unavailable, "{outcome:?}");
         }
         proxy.polite();

@@ -88,6 +88,7 @@ impl Shop {
             key: self.key.clone(),
             deadline: self.deadline,
             keep_s: 0,
+            max_held_sat: 0,
             ledger: None,
         }
     }

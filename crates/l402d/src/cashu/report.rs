@@ -69,7 +69,7 @@ impl Report {
     }
 
     pub(super) fn of_restored(wallet: PathBuf, all: Vec<Restored>) -> Self {
-        let error = |mint: &Restored| mint.error.as_ref().map(ToString::to_string);
+        let error = |mint: &Restored| (!mint.errors.is_empty()).then(|| mint.errors.join("; "));
         let mut lines = Vec::new();
         for mint in &all {
             lines.push(format!("mint {}", mint.mint));
@@ -82,7 +82,7 @@ impl Report {
                     "in a payment that has not ended: restore again after it",
                 ));
             }
-            lines.extend(error(mint).map(failed));
+            lines.extend(mint.errors.iter().cloned().map(failed));
         }
         let mints = all.iter().map(|mint| {
             json!({
@@ -90,7 +90,7 @@ impl Report {
                 "pending_sat": mint.pending_sat, "error": error(mint),
             })
         });
-        let ok = all.iter().all(|mint| mint.error.is_none());
+        let ok = all.iter().all(|mint| mint.errors.is_empty());
         Self { ok, wallet, list: ("mints", mints.collect()), lines }
     }
 

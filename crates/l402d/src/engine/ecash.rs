@@ -102,7 +102,8 @@ impl Engine {
 impl From<Unavailable> for Failure {
     fn from(reason: Unavailable) -> Self {
         let retry_after_s = match &reason {
-            Unavailable::Mint { .. } => TRY_AGAIN.as_secs() as u32,
+            Unavailable::Mint { retry_after_s: Some(seconds), .. } => *seconds,
+            Unavailable::Mint { retry_after_s: None, .. } => TRY_AGAIN.as_secs() as u32,
             Unavailable::Store(_)
             | Unavailable::Ledger(_)
             | Unavailable::Elsewhere
