@@ -46,8 +46,8 @@ pub fn options(settings: &EcashSettings, state_dir: &Path) -> Result<Options, Co
         require_dleq: settings.require_dleq,
         format: if settings.request_b { RequestFormat::B } else { RequestFormat::A },
     };
-    let keep_s = settings.token_ttl_s;
-    Ok(Options { database, seed, terms, key, deadline: DEADLINE, keep_s, max_held_sat: 0, ledger: None })
+    let (keep_s, max_held_sat) = (settings.token_ttl_s, settings.max_held_sat);
+    Ok(Options { database, seed, terms, key, deadline: DEADLINE, keep_s, max_held_sat, ledger: None })
 }
 
 /// The wallet's file. Where the configuration knows of no ecash, it is where it is by default.

@@ -8,6 +8,9 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 use zeroize::Zeroizing;
 
+/// Default of `CASHU_MAX_HELD_SATS`.
+pub const DEFAULT_MAX_HELD_SAT: u64 = 100_000;
+
 /// `CASHU_ECASH_SUPPORT`
 pub static CASHU_ECASH_SUPPORT: Setting = Setting {
     key: "cashu_ecash_support",
@@ -65,6 +68,22 @@ pub static CASHU_P2PK_PRIVATE_KEY: Setting = Setting {
     doc: "The private key that ecash is to be locked to. Who knows it can take ecash that is not redeemed yet. Keep the former \
           one in place until everything is redeemed: another key can't spend what was locked to this one.",
     example: "\"$(openssl rand -hex 32)\"",
+};
+
+/// `CASHU_MAX_HELD_SATS`
+pub static CASHU_MAX_HELD: Setting = Setting {
+    key: "cashu_max_held",
+    env: Some("CASHU_MAX_HELD_SATS"),
+    directive: None,
+    block_key: None,
+    kind: Kind::Sat,
+    default: "100000",
+    why: "Ten thousand sales at ten satoshi, which is many hours of a mint that is away; and no more than a small shop can bear to \
+          lose by a mint that never comes back.",
+    doc: "How much locked ecash of one mint may wait to be redeemed, in satoshi. It was sold for and is lost if its locks end \
+          while its mint is away, or if the mint never comes back. Beyond it locked ecash of that mint is refused (400), and is good \
+          again when some has been redeemed; invoices and other mints are not concerned. `0` means no bound.",
+    example: "20000",
 };
 
 /// `CASHU_REQUIRE_DLEQ`
@@ -147,6 +166,8 @@ pub struct EcashSettings {
     pub mnemonic: Option<Secret<String>>,
     /// The key that ecash is locked to, in hex; `None`: plain ecash is taken.
     pub p2pk_key: Option<Secret<String>>,
+    /// How much locked ecash of one mint may be held, in sat; 0: no bound.
+    pub max_held_sat: u64,
     /// Are DLEQ proofs required?
     pub require_dleq: bool,
     /// Is the payment request written as `creqB`?
@@ -189,6 +210,7 @@ pub(crate) fn of_layers(
         }),
         mnemonic: look.mnemonic(read_private),
         p2pk_key: key.filter(|_| locked),
+        max_held_sat: look.number(&CASHU_MAX_HELD).unwrap_or(DEFAULT_MAX_HELD_SAT),
         require_dleq: look.flag(&CASHU_REQUIRE_DLEQ),
         request_b: look.take(&CASHU_REQUEST_FORMAT, value::request_format).unwrap_or(false),
         payout: pays_out.then_some(payout),
@@ -264,6 +286,7 @@ impl EcashSettings {
         if let Some(key) = &self.p2pk_key {
             pair(&CASHU_P2PK_PRIVATE_KEY, key.expose().as_bytes());
         }
+        pair(&CASHU_MAX_HELD, self.max_held_sat.to_string().as_bytes());
         pair(&CASHU_REQUIRE_DLEQ, if self.require_dleq { b"on" } else { b"off" });
         pair(&CASHU_REQUEST_FORMAT, if self.request_b { b"creqB" } else { b"creqA" });
         pair(&CASHU_TOKEN_TTL, self.token_ttl_s.to_string().as_bytes());
@@ -284,6 +307,7 @@ impl EcashSettings {
             database: taken.optional(CASHU_DB_PATH.key, path),
             mnemonic: taken.optional(CASHU_WALLET_MNEMONIC.key, words),
             p2pk_key: taken.optional(CASHU_P2PK_PRIVATE_KEY.key, key),
+            max_held_sat: taken.required(CASHU_MAX_HELD.key, |value| number(&CASHU_MAX_HELD, value))?,
             require_dleq: taken.required(CASHU_REQUIRE_DLEQ.key, value::flag)?,
             request_b: taken
                 .required(CASHU_REQUEST_FORMAT.key, |value| value::request_format(&text(value)?))?,

@@ -10,7 +10,7 @@ pub const DEFAULT_MELT_MIN_BALANCE_SAT: u64 = 10;
 pub const DEFAULT_MELT_FEE_RESERVE_PERCENT: u64 = 1;
 /// Default of `CASHU_MELT_MIN_FEE_RESERVE_SATS`.
 pub const DEFAULT_MELT_MIN_FEE_RESERVE_SAT: u64 = 4;
-/// Default of `CASHU_MAX_PROOFS_PER_MELT`: all.
+/// Default of `CASHU_MAX_PROOFS_PER_MELT`: as many as the mint takes.
 pub const DEFAULT_MAX_PROOFS_PER_MELT: u64 = 0;
 
 /// `CASHU_REDEEM_ON_LIGHTNING`
@@ -91,8 +91,9 @@ pub static CASHU_MAX_PROOFS_PER_MELT: Setting = Setting {
     kind: Kind::Proofs,
     default: "0",
     why: "One Lightning payment costs less than several.",
-    doc: "How many proofs go into one payment, for a mint that refuses too many; the largest go first, and the rest into further \
-          payments. `0` means all.",
+    doc: "How many proofs go into one payment; the largest go first, and the rest into further payments. `0` means as many as the \
+          mint takes: half as many are tried when it refuses, and where there are more the mint swaps small ones for few large \
+          ones first.",
     example: "500",
 };
 
@@ -122,7 +123,7 @@ pub struct PayoutSettings {
     pub fee_reserve_percent: u64,
     /// What is set aside at least, in sat.
     pub min_fee_reserve_sat: u64,
-    /// Proofs in one payment; 0: all.
+    /// Proofs in one payment; 0: as many as the mint takes.
     pub max_proofs: u64,
 }
 

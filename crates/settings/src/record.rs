@@ -227,7 +227,7 @@ impl Kind {
             Self::Interval => "a whole number of seconds from 1 to 31536000",
             Self::Sat => "an amount in satoshi, a whole number from 0 to 2100000000000000",
             Self::Percent => "a whole number from 0 to 50",
-            Self::Proofs => "a whole number from 0 to 1000; 0 means all",
+            Self::Proofs => "a whole number from 0 to 1000; 0 means as many as the mint takes",
             Self::Mints => {
                 "addresses of 1 to 16 mints with commas between them, such as https://mint.example.com"
             }

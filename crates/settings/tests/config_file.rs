@@ -114,6 +114,7 @@ fn every_key_is_understood() {
             ("cashu_whitelisted_mints", Value::text("https://mint.example.com/, http://127.0.0.1:3338/x")),
             ("cashu_p2pk_mode", Value::text("yes")),
             ("cashu_p2pk_private_key", Value::text("1F".repeat(32))),
+            ("cashu_max_held", Value::Number("66".into())),
             ("cashu_require_dleq", Value::text("on")),
             ("cashu_request_format", Value::text("creqB")),
             ("cashu_db_path", Value::text("/srv/cashu.db")),
@@ -150,6 +151,7 @@ fn every_key_is_understood() {
         database: Some("/srv/cashu.db".into()),
         mnemonic: Some(Secret::new(WORDS.to_owned())),
         p2pk_key: Some(Secret::new("1f".repeat(32))),
+        max_held_sat: 66,
         require_dleq: true,
         request_b: true,
         payout: Some(PayoutSettings {

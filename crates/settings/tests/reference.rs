@@ -73,6 +73,7 @@ fn defaults_are_what_the_pages_say() {
         (&settings::CASHU_MELT_FEE_RESERVE_PERCENT, settings::DEFAULT_MELT_FEE_RESERVE_PERCENT),
         (&settings::CASHU_MELT_MIN_FEE_RESERVE, settings::DEFAULT_MELT_MIN_FEE_RESERVE_SAT),
         (&settings::CASHU_MAX_PROOFS_PER_MELT, settings::DEFAULT_MAX_PROOFS_PER_MELT),
+        (&settings::CASHU_MAX_HELD, settings::DEFAULT_MAX_HELD_SAT),
     ];
     for (setting, default) in payout {
         assert_eq!(setting.default, default.to_string(), "{}", setting.key);

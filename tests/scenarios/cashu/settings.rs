@@ -57,7 +57,8 @@ pub fn mistakes(stage: &Stage) {
         ("CASHU_MELT_MIN_BALANCE_SATS", "-1", "satoshi"),
         ("CASHU_MELT_FEE_RESERVE_PERCENT", "51", "from 0 to 50"),
         ("CASHU_MELT_MIN_FEE_RESERVE_SATS", "few", "satoshi"),
-        ("CASHU_MAX_PROOFS_PER_MELT", "1001", "0 means all"),
+        ("CASHU_MAX_PROOFS_PER_MELT", "1001", "0 means as many as the mint takes"),
+        ("CASHU_MAX_HELD_SATS", "some", "satoshi"),
         ("L402_CASHU_TOKEN_TTL_SECONDS", "1d", "0 means for ever"),
     ] {
         refused(&with_mint().env(name, wrong), &[name, expected]);

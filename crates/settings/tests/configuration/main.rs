@@ -323,18 +323,30 @@ fn ecash() -> impl Strategy<Value = EcashSettings> {
         prop::option::of(path),
         prop::option::of(words),
         prop::option::of(key),
+        0u64..1000,
         any::<bool>(),
         any::<bool>(),
         prop::option::of(payout()),
         0u64..1000,
     )
         .prop_map(
-            |(mints, database, mnemonic, p2pk_key, require_dleq, request_b, payout, token_ttl_s)| {
+            |(
+                mints,
+                database,
+                mnemonic,
+                p2pk_key,
+                max_held_sat,
+                require_dleq,
+                request_b,
+                payout,
+                token_ttl_s,
+            )| {
                 EcashSettings {
                     mints,
                     database,
                     mnemonic,
                     p2pk_key,
+                    max_held_sat,
                     require_dleq,
                     request_b,
                     payout,
