@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use cdk::error::ErrorCode;
 use cdk::nuts::{
-    BlindSignature, CheckStateRequest, Keys, PreMintSecrets, Proof, ProofState, Proofs, PublicKey,
+    BlindSignature, CheckStateRequest, Keys, PreMint, PreMintSecrets, Proof, ProofState, Proofs, PublicKey,
     RestoreRequest, State, SwapRequest,
 };
 
@@ -12,7 +12,7 @@ use crate::api::Word;
 use crate::keysets::ends_by;
 use crate::mint::{ASK_AGAIN_AFTER, Mint};
 use crate::swap::Purse;
-use crate::{Refusal, Unavailable, unix_now};
+use crate::{Keysets, Refusal, Unavailable, unix_now};
 
 /// How long a swap of pending proofs waits before it is tried again. Longer than a mint works on a swap, shorter than a
 /// client waits.
@@ -59,7 +59,9 @@ impl Attempt {
 
 /// Which of some outputs the mint has signed (NUT-09).
 enum Restored {
+    /// All, as they are asked for.
     All(Vec<BlindSignature>),
+    /// Not all, or for other amounts: a wallet that lost its file asks for what it had signed before.
     Some,
     None,
 }
@@ -135,14 +137,18 @@ impl Purse {
             },
             Some(ErrorCode::MaxInputsExceeded | ErrorCode::MaxOutputsExceeded) => Ok(Attempt::TooMany(word)),
             Some(ErrorCode::KeysetNotFound | ErrorCode::KeysetInactive | ErrorCode::KeysetExpired) => {
-                if let Some(refusal) = ended(mint, proofs, secrets).await? {
-                    return Ok(Attempt::Refused(refusal, text));
+                let keysets = mint.refresh(Duration::ZERO).await?;
+                if !is_active(&keysets, secrets) {
+                    return Ok(or(self.restored(mint, secrets, keys).await?, Attempt::OtherOutputs));
                 }
-                Ok(or(self.restored(mint, secrets, keys).await?, Attempt::OtherOutputs))
+                Ok(match ended(&keysets, proofs) {
+                    Some(refusal) => Attempt::Refused(refusal, text),
+                    // It lists all of them.
+                    None => Attempt::Unclear(text),
+                })
             }
             // Not every mint has a code for a retired keyset.
-            code if are_retired(mint, secrets).await? => {
-                tracing::debug!(?code, "the mint has retired the keyset of the outputs");
+            _ if !is_active(&*mint.refresh(ASK_AGAIN_AFTER).await?, secrets) => {
                 Ok(or(self.restored(mint, secrets, keys).await?, Attempt::OtherOutputs))
             }
             Some(code) if is_of_proofs(code) => Ok(Attempt::Refused(Refusal::Invalid, text)),
@@ -174,6 +180,9 @@ impl Purse {
             return Ok(if found.is_empty() { Restored::None } else { Restored::Some });
         }
         let signatures: Vec<_> = found.into_iter().map(|(_, signature)| signature).collect();
+        if signatures.iter().zip(&secrets.secrets).any(|(signature, secret)| !is_for(signature, secret)) {
+            return Ok(Restored::Some);
+        }
         verify(&signatures, secrets, keys).map_err(|reason| mint.unavailable(reason))?;
         Ok(Restored::All(signatures))
     }
@@ -254,28 +263,19 @@ fn is_of_proofs(code: ErrorCode) -> bool {
     )
 }
 
-/// Whether these outputs are of a keyset that their mint has retired.
-async fn are_retired(mint: &Mint, secrets: &PreMintSecrets) -> Result<bool, Unavailable> {
-    let keysets = mint.refresh(ASK_AGAIN_AFTER).await?;
-    Ok(!keysets.info(&secrets.keyset_id).is_some_and(|info| info.active))
+/// Whether the mint signs outputs of this keyset.
+fn is_active(keysets: &Keysets, secrets: &PreMintSecrets) -> bool {
+    keysets.info(&secrets.keyset_id).is_some_and(|info| info.active)
 }
 
-/// Why the mint takes no ecash of a keyset of these proofs any more, if it is that and not the outputs that it refuses.
-async fn ended(
-    mint: &Mint,
-    proofs: &Proofs,
-    secrets: &PreMintSecrets,
-) -> Result<Option<Refusal>, Unavailable> {
-    let keysets = mint.refresh(ASK_AGAIN_AFTER).await?;
-    if !keysets.info(&secrets.keyset_id).is_some_and(|info| info.active) {
-        return Ok(None);
-    }
+/// Why the mint takes no ecash of a keyset of these proofs any more.
+fn ended(keysets: &Keysets, proofs: &Proofs) -> Option<Refusal> {
     let now = unix_now();
-    Ok(proofs.iter().find_map(|proof| match keysets.info(&proof.keyset_id) {
+    proofs.iter().find_map(|proof| match keysets.info(&proof.keyset_id) {
         None => Some(Refusal::Keyset),
         Some(info) if ends_by(info, now) => Some(Refusal::ExpiredKeyset),
         Some(_) => None,
-    }))
+    })
 }
 
 /// Whether the mint signed what it was asked to. It need not send DLEQ proofs; those that it sends must verify.
@@ -284,14 +284,20 @@ fn verify(signatures: &[BlindSignature], secrets: &PreMintSecrets, keys: &Keys) 
         return Err("it signed another number of outputs");
     }
     for (signature, secret) in signatures.iter().zip(&secrets.secrets) {
-        let output = &secret.blinded_message;
-        if signature.amount != output.amount || signature.keyset_id != output.keyset_id {
+        if !is_for(signature, secret) {
             return Err("it signed another amount or keyset");
         }
+        let output = &secret.blinded_message;
         let key = keys.amount_key(signature.amount).ok_or("it signed an amount that it has no key for")?;
         if signature.dleq.is_some() && signature.verify_dleq(key, output.blinded_secret).is_err() {
             return Err("it signed with another key than it publishes");
         }
     }
     Ok(())
+}
+
+/// Whether a signature is over what an output asks for.
+fn is_for(signature: &BlindSignature, secret: &PreMint) -> bool {
+    let output = &secret.blinded_message;
+    signature.amount == output.amount && signature.keyset_id == output.keyset_id
 }

@@ -212,7 +212,7 @@ async def tokens(ask):
 
 
 async def reencode(ask):
-    """The same proofs in another token: version, order, unit, mint, without DLEQ; C taken from another proof."""
+    """The same proofs in another token: version, order, unit, mint, keyset, without DLEQ; C taken from another proof."""
     read = deserialize_token_from_string(ask["token"])
     proofs = read.proofs if isinstance(read.proofs, list) else read.proofs()
     if ask.get("largest"):
@@ -223,6 +223,9 @@ async def reencode(ask):
         # A point on the curve, and no signature of the mint's.
         for proof in proofs:
             proof.C = "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798"
+    if "keyset" in ask:
+        for proof in proofs:
+            proof.id = ask["keyset"]
     mint = ask.get("url", read.mint)
     dleq = ask.get("dleq", True) and all(proof.dleq for proof in proofs)
     if ask.get("legacy"):

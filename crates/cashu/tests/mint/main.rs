@@ -10,6 +10,8 @@ mod restored;
 #[path = "../../../../tests/harness/mint.rs"]
 mod rig;
 mod rude;
+mod rude_keysets;
+mod rude_melts;
 #[allow(dead_code, reason = "the scenarios, which share this file, use the rest of it")]
 #[path = "../../../../tests/harness/rude_mint.rs"]
 mod rude_mint;

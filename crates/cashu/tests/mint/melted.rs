@@ -75,7 +75,7 @@ async fn until_done(till: &Till, other: &Other<'_>) -> u64 {
 }
 
 /// What the mint has paid, by its own books: how many invoices, and over how much.
-fn paid_out(rig: &Rig, number: usize) -> (u64, u64) {
+pub fn paid_out(rig: &Rig, number: usize) -> (u64, u64) {
     let found = rig.ask(&json!({"do": "paid_out", "mint": number}));
     (found["count"].as_u64().unwrap(), found["amount"].as_u64().unwrap())
 }

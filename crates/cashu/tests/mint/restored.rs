@@ -7,13 +7,6 @@ use crate::melted::Other;
 use crate::rig::{FEES, FREE};
 use crate::support::{MINTS, Shop, mints, pay, total};
 
-fn lose_the_file(shop: &Shop) {
-    for name in ["db", "db-wal", "db-shm"] {
-        let path = shop.database().with_extension(name);
-        assert!(!path.exists() || std::fs::remove_file(path).is_ok());
-    }
-}
-
 async fn restored(till: &Till) -> Vec<Restored> {
     let all = till.restore().await.unwrap();
     assert!(all.iter().all(|mint| mint.errors.is_empty()), "{all:?}");
@@ -45,7 +38,7 @@ async fn all_that_was_there_comes_back_once_and_the_wallet_goes_on() {
     assert_eq!(by_mint(read), by_mint(till.balance().await.unwrap()));
     drop(till);
 
-    lose_the_file(&shop);
+    shop.lose_the_file();
     let till = Till::at_rest(shop.options()).await.unwrap();
     assert_eq!(total(&till).await, 0);
     let found = restored(&till).await;
@@ -75,7 +68,7 @@ async fn payments_that_are_taken_meanwhile_keep_their_payee() {
     let till = shop.open().await;
     pay(&till, &rig.token(FREE, 64, json!({})), 64).await.unwrap();
     drop(till);
-    lose_the_file(&shop);
+    shop.lose_the_file();
     // It runs on an empty wallet: what is lost is not in its way.
     let till = shop.open().await;
     let tokens: Vec<_> = (0..12).map(|_| rig.token(FREE, 21, json!({}))).collect();
