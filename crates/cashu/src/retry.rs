@@ -33,14 +33,27 @@ impl Till {
         for mint in &self.inner.mints {
             let mut told = Retried { mint: mint.url.to_string(), ..Retried::default() };
             told.error = self.inner.purse.retry_all(mint, &mut told).await.err();
-            // What was not reached is lost still, and so is what was spent of payments that were redeemed in part.
-            let left = self.inner.purse.record.balances().await?;
-            told.lost_sat =
-                left.into_iter().find(|balance| balance.mint == told.mint).map_or(0, |found| found.lost_sat);
             all.push(told);
+        }
+        // What was not reached is lost still, and so is what was spent of payments that were redeemed in part.
+        for left in self.inner.purse.record.balances().await?.into_iter().filter(|left| left.lost_sat > 0) {
+            match all.iter_mut().find(|told| told.mint == left.mint) {
+                Some(told) => told.lost_sat = left.lost_sat,
+                None => all.push(Retried {
+                    error: Some(not_asked(&left.mint)),
+                    lost_sat: left.lost_sat,
+                    mint: left.mint,
+                    ..Retried::default()
+                }),
+            }
         }
         Ok(all)
     }
+}
+
+fn not_asked(mint: &str) -> Unavailable {
+    let reason = "it is not asked: it is not among CASHU_WHITELISTED_MINTS".into();
+    Unavailable::Mint { mint: mint.to_owned(), reason, retry_after_s: None }
 }
 
 impl Purse {

@@ -30,7 +30,7 @@ pub enum Command {
     /// On the host that sells: try each wallet, and say what is wrong with it (l402d doctor --help)
     #[command(disable_help_flag = true)]
     Doctor(AgentArgs),
-    /// On the host that sells: what is in the ecash wallet, pay it out now, get it back (l402d cashu --help)
+    /// On the host that sells: what is in the ecash wallet, pay it out now, get it back, try again what is lost (l402d cashu --help)
     #[command(disable_help_flag = true)]
     Cashu(AgentArgs),
 }

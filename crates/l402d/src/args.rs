@@ -64,7 +64,7 @@ pub enum Command {
     /// Exit code: 0 all is well, 1 a backend fails, 2 nothing could be examined.
     Doctor(Doctor),
 
-    /// The ecash wallet: what is in it, paying it out now, getting it back from its mints.
+    /// The ecash wallet: what is in it, paying it out now, getting it back from its mints, trying lost payments again.
     ///
     /// Run it as root or as l402d's user, with the configuration that l402d has: --config, or the environment. Exit code: 0 it is
     /// done, 1 something failed, 2 nothing could be done.
@@ -75,7 +75,7 @@ pub enum Command {
 /// What is done with the ecash wallet.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Cashu {
-    /// What there is of each mint's ecash, by payee, what is not redeemed yet, and what was paid out.
+    /// What there is of each mint's ecash, by payee, what is not redeemed yet, what is lost, and what was paid out.
     ///
     /// Only the wallet's file is read.
     Balance(CashuArgs),
@@ -85,6 +85,11 @@ pub enum Cashu {
 
     /// Gets the ecash of the wallet's words back from the whitelisted mints, after the wallet's file was lost.
     Restore(CashuArgs),
+
+    /// Tries what is shown as lost again: ecash that was locked to us, was paid for something and was not redeemed.
+    ///
+    /// Of the whitelisted mints. What a mint does not call spent is held again, and redeemed.
+    Retry(CashuArgs),
 }
 
 /// Which wallet, and how it is told.

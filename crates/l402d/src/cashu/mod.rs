@@ -4,6 +4,7 @@
 //! balance: the wallet's file ─▶ report
 //! redeem:  the wallet, its mints, the payees' backends (redeem.rs) ─▶ report
 //! restore: the wallet's words, its mints ─▶ report
+//! retry:   the wallet's lost payments, its mints ─▶ report
 //! ```
 
 mod redeem;
@@ -12,10 +13,11 @@ mod report;
 use std::{
     error::Error,
     io::{self, Write},
+    path::PathBuf,
     process::ExitCode,
 };
 
-use ecash::{Balance, Restored, Till};
+use ecash::{Balance, OpenError, Restored, Retried, Till};
 use settings::{AgentConfig, CASHU_ECASH_SUPPORT, Complaint, EcashSettings};
 
 use crate::{
@@ -40,7 +42,7 @@ pub fn main(command: &Cashu) -> ExitCode {
         text.lines().for_each(|line| drop(writeln!(io::stderr(), "l402d cashu: {line}")));
         ExitCode::from(USAGE)
     };
-    let (Cashu::Balance(args) | Cashu::Redeem(args) | Cashu::Restore(args)) = command;
+    let (Cashu::Balance(args) | Cashu::Redeem(args) | Cashu::Restore(args) | Cashu::Retry(args)) = command;
     let report = match run(command, args) {
         Ok(report) => report,
         Err(error) => return complain(error.to_string()),
@@ -65,7 +67,10 @@ fn run(command: &Cashu, args: &CashuArgs) -> Result<Report, Failed> {
     let report = runtime.block_on(async {
         match command {
             Cashu::Restore(_) => Ok(Report::of_restored(database, restore(&config).await?)),
-            _ => Ok(Report::of_redeemed(database, redeem::redeem(&config).await?)),
+            Cashu::Retry(_) => Ok(Report::of_retried(database.clone(), retry(&config, database).await?)),
+            Cashu::Redeem(_) | Cashu::Balance(_) => {
+                Ok(Report::of_redeemed(database, redeem::redeem(&config).await?))
+            }
         }
     });
     // A wallet's task that is stuck is not waited for.
@@ -76,6 +81,14 @@ fn run(command: &Cashu, args: &CashuArgs) -> Result<Report, Failed> {
 async fn restore(config: &AgentConfig) -> Result<Vec<Restored>, Failed> {
     let options = till::options(ecash_of(config)?, &config.state_dir)?;
     Ok(Till::at_rest(options).await?.restore().await?)
+}
+
+async fn retry(config: &AgentConfig, database: PathBuf) -> Result<Vec<Retried>, Failed> {
+    let options = till::options(ecash_of(config)?, &config.state_dir)?;
+    if !database.exists() {
+        return Err(OpenError::NoWallet { path: database }.into());
+    }
+    Ok(Till::at_rest(options).await?.retry().await?)
 }
 
 /// How ecash is taken: without that there are neither mints nor words.

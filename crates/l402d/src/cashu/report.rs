@@ -3,9 +3,10 @@
 use std::{
     io::{self, Write},
     path::PathBuf,
+    time::{SystemTime, UNIX_EPOCH},
 };
 
-use ecash::{Balance, Redeemed, Restored};
+use ecash::{Balance, Redeemed, Restored, Retried};
 use serde_json::{Value, json};
 
 /// What is printed.
@@ -28,12 +29,19 @@ impl Report {
                 mint.payees.iter().map(|(payee, part)| sat(&format!("  {}", named(payee)), *part, "")),
             );
             lines.push(sat("held", mint.held_sat, "locked to us, not redeemed yet"));
+            if let Some(end) = mint.lock_ends_at {
+                lines.push(format!("  {:<32} {:>12}      {}", "first lock ends in", in_time(end), IN_TIME));
+            }
+            if mint.lost_sat > 0 {
+                lines.push(sat("lost", mint.lost_sat, "not redeemed by its mint: l402 cashu retry"));
+            }
             lines.push(sat("paid out", mint.redeemed_sat, ""));
             lines.push(sat("fees so far", mint.redemption_fees_sat, ""));
         }
         let mints = all.iter().map(|mint| {
             json!({
                 "mint": mint.mint, "wallet_sat": mint.wallet_sat, "payees": mint.payees, "held_sat": mint.held_sat,
+                "lock_ends_at": mint.lock_ends_at, "lost_sat": mint.lost_sat,
                 "paid_out_sat": mint.redeemed_sat, "fees_sat": mint.redemption_fees_sat,
             })
         });
@@ -94,6 +102,30 @@ impl Report {
         Self { ok, wallet, list: ("mints", mints.collect()), lines }
     }
 
+    pub(super) fn of_retried(wallet: PathBuf, all: Vec<Retried>) -> Self {
+        let error = |mint: &Retried| mint.error.as_ref().map(ToString::to_string);
+        let mut lines = Vec::new();
+        for mint in &all {
+            lines.push(format!("mint {}", mint.mint));
+            lines.push(sat("recovered", mint.recovered_sat, ""));
+            if mint.held_sat > 0 {
+                lines.push(sat("held", mint.held_sat, "not spent: l402d redeems it when its mint does"));
+            }
+            let note =
+                if mint.lost_sat > 0 { "spent by somebody else, or in use, by its mint's word" } else { "" };
+            lines.push(sat("lost", mint.lost_sat, if mint.error.is_none() { note } else { "" }));
+            lines.extend(error(mint).map(failed));
+        }
+        let mints = all.iter().map(|mint| {
+            json!({
+                "mint": mint.mint, "recovered_sat": mint.recovered_sat, "held_sat": mint.held_sat,
+                "lost_sat": mint.lost_sat, "error": error(mint),
+            })
+        });
+        let ok = all.iter().all(|mint| mint.error.is_none());
+        Self { ok, wallet, list: ("mints", mints.collect()), lines }
+    }
+
     pub(super) fn print(&self, out: &mut dyn Write, json: bool) -> io::Result<()> {
         if json {
             let (name, list) = &self.list;
@@ -107,6 +139,18 @@ impl Report {
         self.lines
             .iter()
             .try_for_each(|line| writeln!(out, "{}", line.chars().map(plain).collect::<String>()))
+    }
+}
+
+const IN_TIME: &str = "then others can spend it";
+
+/// The time until this Unix second, for people.
+fn in_time(second: u64) -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let minutes = second.saturating_sub(now) / 60;
+    match minutes / 60 {
+        0 => format!("{minutes} min"),
+        hours => format!("{hours} h"),
     }
 }
 
