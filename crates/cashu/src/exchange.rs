@@ -69,8 +69,11 @@ impl Purse {
         proofs: Proofs,
     ) -> Result<Option<Exchanged>, Unavailable> {
         let keysets = mint.keysets().await?;
-        let worth = sum(&proofs).and_then(|sum| sum.checked_sub(keysets.fee_sat(&proofs).ok()?));
-        let Some(net_sat) = worth.filter(|net| *net > 0) else { return Ok(None) };
+        let (Some(worth), Ok(fee_sat)) = (sum(&proofs), keysets.fee_sat(&proofs)) else { return Ok(None) };
+        let net_sat = worth.saturating_sub(fee_sat);
+        if net_sat == 0 {
+            return Ok(None);
+        }
         let outputs = self.outputs(mint, net_sat).await?;
         let (info, keys) = mint.keyset(outputs.keyset).await?;
         let parts = self.secrets(&outputs, net_sat, &info, &keys)?.secrets.len();
@@ -82,7 +85,7 @@ impl Purse {
         let text = serde_json::to_string(&proofs);
         let text = text.map_err(|error| Unavailable::Store(error.to_string()))?;
         let (mint_name, payee, proofs) = (mint.url.to_string(), payee.to_owned(), Zeroizing::new(text));
-        let exchange = Exchange { id: 0, mint: mint_name, payee, net_sat, outputs, proofs };
+        let exchange = Exchange { id: 0, mint: mint_name, payee, net_sat, fee_sat, outputs, proofs };
         match self.record.begin_exchange(exchange).await? {
             Some(begun) => self.ask_exchange(mint, &begun).await.map(Some),
             None => Ok(Some(Exchanged::Pending)),

@@ -18,6 +18,7 @@ const LOST: &str = "
       FROM l402_payment WHERE state = 3 OR lost > 0 GROUP BY mint";
 const PAID_OUT: &str =
     "SELECT mint, sum(amount), sum(spent - amount - change) FROM l402_melt WHERE open = 0 GROUP BY mint";
+const EXCHANGED: &str = "SELECT mint, sum(fee) FROM l402_exchange WHERE open = 0 GROUP BY mint";
 
 /// Sees one moment if it is called in a transaction.
 pub(crate) fn read(connection: &Connection) -> rusqlite::Result<Vec<Balance>> {
@@ -45,6 +46,11 @@ pub(crate) fn read(connection: &Connection) -> rusqlite::Result<Vec<Balance>> {
     while let Some(row) = rows.next()? {
         let balance = of(&mut all, row.get(0)?);
         (balance.redeemed_sat, balance.redemption_fees_sat) = (row.get(1)?, row.get(2)?);
+    }
+    let mut query = connection.prepare_cached(EXCHANGED)?;
+    let mut rows = query.query([])?;
+    while let Some(row) = rows.next()? {
+        of(&mut all, row.get(0)?).redemption_fees_sat += row.get::<_, u64>(1)?;
     }
     Ok(all.into_values().collect())
 }

@@ -17,8 +17,9 @@ pub(crate) struct Exchange {
     pub(crate) mint: String,
     /// Whose the proofs are, and what they are swapped for.
     pub(crate) payee: String,
-    /// What the outputs are worth, in sat.
+    /// What the outputs are worth, and what the mint takes, in sat.
     pub(crate) net_sat: u64,
+    pub(crate) fee_sat: u64,
     pub(crate) outputs: Outputs,
     /// As JSON.
     pub(crate) proofs: Zeroizing<String>,
@@ -49,7 +50,9 @@ impl Record {
     pub(crate) async fn finish_exchange(&self, id: i64, spent: Vec<[u8; 33]>) -> Result<(), Unavailable> {
         self.run(move |tx| {
             owners::disown(tx, &spent)?;
-            tx.prepare_cached("DELETE FROM l402_exchange WHERE id = ?")?.execute([id]).map(drop)
+            tx.prepare_cached("UPDATE l402_exchange SET open = 0, proofs = NULL WHERE id = ?")?
+                .execute([id])
+                .map(drop)
         })
         .await
     }
@@ -67,7 +70,7 @@ impl Record {
     /// The payees of a mint that have one.
     pub(crate) async fn exchanging(&self, mint: String) -> Result<Vec<String>, Unavailable> {
         self.run(move |tx| {
-            tx.prepare_cached("SELECT payee FROM l402_exchange WHERE mint = ?")?
+            tx.prepare_cached("SELECT payee FROM l402_exchange WHERE mint = ? AND open = 1")?
                 .query_map([mint], |row| row.get(0))?
                 .collect()
         })
@@ -82,7 +85,7 @@ impl Record {
 
 fn open(tx: &Transaction<'_>, mint: &str, payee: &str) -> rusqlite::Result<Option<Exchange>> {
     tx.prepare_cached(
-        "SELECT id, net, keyset, counter, proofs FROM l402_exchange WHERE mint = ? AND payee = ?",
+        "SELECT id, net, keyset, counter, proofs, fee FROM l402_exchange WHERE mint = ? AND payee = ? AND open = 1",
     )?
     .query_row([mint, payee], |row| {
         let keyset: String = row.get(2)?;
@@ -94,6 +97,7 @@ fn open(tx: &Transaction<'_>, mint: &str, payee: &str) -> rusqlite::Result<Optio
             mint: mint.to_owned(),
             payee: payee.to_owned(),
             net_sat: row.get(1)?,
+            fee_sat: row.get(5)?,
             outputs: Outputs { keyset, counter: row.get(3)? },
             proofs: Zeroizing::new(row.get(4)?),
         })
@@ -104,7 +108,7 @@ fn open(tx: &Transaction<'_>, mint: &str, payee: &str) -> rusqlite::Result<Optio
 fn begin(tx: &Transaction<'_>, mut exchange: Exchange) -> rusqlite::Result<Option<Exchange>> {
     let added = tx
         .prepare_cached(
-            "INSERT INTO l402_exchange (mint, payee, keyset, counter, net, proofs) VALUES (?, ?, ?, ?, ?, ?)
+            "INSERT INTO l402_exchange (mint, payee, keyset, counter, net, fee, proofs, open) VALUES (?, ?, ?, ?, ?, ?, ?, 1)
              ON CONFLICT DO NOTHING",
         )?
         .execute(params![
@@ -113,6 +117,7 @@ fn begin(tx: &Transaction<'_>, mut exchange: Exchange) -> rusqlite::Result<Optio
             exchange.outputs.keyset.to_string(),
             exchange.outputs.counter,
             exchange.net_sat,
+            exchange.fee_sat,
             *exchange.proofs,
         ])?;
     exchange.id = tx.last_insert_rowid();
@@ -149,6 +154,7 @@ mod tests {
             mint: MINT.into(),
             payee: payee.into(),
             net_sat: 20,
+            fee_sat: 1,
             outputs: outputs.clone(),
             proofs: Zeroizing::new("[1]".into()),
         };

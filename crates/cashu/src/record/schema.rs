@@ -31,9 +31,9 @@ const TABLES: &str = "
     CREATE TABLE IF NOT EXISTS l402_held (mint TEXT PRIMARY KEY, sat INTEGER NOT NULL) WITHOUT ROWID;
     CREATE TABLE IF NOT EXISTS l402_exchange (
         id INTEGER PRIMARY KEY AUTOINCREMENT, mint TEXT NOT NULL, payee TEXT NOT NULL, keyset TEXT NOT NULL,
-        counter INTEGER NOT NULL, net INTEGER NOT NULL, proofs TEXT NOT NULL
+        counter INTEGER NOT NULL, net INTEGER NOT NULL, fee INTEGER NOT NULL, proofs TEXT, open INTEGER NOT NULL
     );
-    CREATE UNIQUE INDEX IF NOT EXISTS l402_exchange_for ON l402_exchange (mint, payee);
+    CREATE UNIQUE INDEX IF NOT EXISTS l402_exchange_for ON l402_exchange (mint, payee) WHERE open = 1;
 ";
 
 /// Columns that came later. Of what is there already nobody knows the payee, and whether it was locked to us.

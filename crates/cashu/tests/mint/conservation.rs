@@ -1,4 +1,5 @@
-//! The books: over random payments, kills at every step, outages and restarts, what clients paid is what there is.
+//! The books: over random payments, kills at every step, outages, restarts and mints that misbehave, what clients paid is what there
+//! is.
 //!
 //! The till runs in a process of its own, which is told what to do by lines of JSON and killed at steps that it logs.
 //! `ECASH_PAYMENTS` says how many payments there are, `ECASH_SEED` which.
@@ -7,6 +8,8 @@ use std::collections::HashSet;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use ecash::{
@@ -16,6 +19,7 @@ use ecash::{
 use serde_json::{Value, json};
 
 use crate::rig::{FEES, FREE, OLD, Rig, repository};
+use crate::rude_mint::{Act, Answer, Asked, RudeMint};
 use crate::steps::{self, OF_A_PAYMENT, Step};
 use crate::support::{PAYEE, Shop, mints};
 
@@ -24,6 +28,8 @@ const FEE_PPK: [u64; 2] = [0, 100];
 const CONFIG: &str = "ECASH_TEST_BOOKS";
 /// Begins a line of the child's, among those of its test harness.
 const MARK: &str = "BOOKS ";
+/// Proofs that these mints take in one request: a token has fewer, the wallet more after some payments.
+const INPUTS_AT_MOST: usize = 25;
 /// How long a token may take to be granted after all that went wrong.
 const PATIENCE: Duration = Duration::from_secs(180);
 
@@ -58,10 +64,13 @@ struct Tally {
     refused: u64,
     kills: u64,
     outages: u64,
+    /// Answers in a mint's place, or lost after it acted.
+    rude: u64,
     restarts: u64,
     melts: u64,
     paid_sat: u64,
     in_wallet_sat: u64,
+    exchanges: u64,
     redeemed_sat: u64,
     fees_sat: u64,
     swaps_of_locked: u64,
@@ -73,10 +82,12 @@ impl Tally {
         self.refused += other.refused;
         self.kills += other.kills;
         self.outages += other.outages;
+        self.rude += other.rude;
         self.restarts += other.restarts;
         self.melts += other.melts;
         self.paid_sat += other.paid_sat;
         self.in_wallet_sat += other.in_wallet_sat;
+        self.exchanges += other.exchanges;
         self.redeemed_sat += other.redeemed_sat;
         self.fees_sat += other.fees_sat;
         self.swaps_of_locked += other.swaps_of_locked;
@@ -86,6 +97,10 @@ impl Tally {
 /// One till's life, over many processes.
 struct Run<'a> {
     rig: &'a Rig,
+    /// Before each mint.
+    proxies: [RudeMint; 2],
+    /// How many answers were rude.
+    rude: Arc<AtomicU64>,
     shop: Shop,
     config: Value,
     child: Process,
@@ -106,12 +121,45 @@ impl<'a> Run<'a> {
         let shop = if locked { Shop::locked(rig) } else { Shop::new(rig) };
         let options = shop.options();
         let key = options.key.as_ref().map(SecretKey::to_secret_hex);
-        let config = json!({"database": options.database, "mints": rig.urls, "key": key});
+        let proxies = [FREE, FEES].map(|mint| RudeMint::start(rig.url(mint)));
+        proxies.iter().for_each(|proxy| proxy.rule(usual));
+        let mints = proxies.iter().map(|proxy| proxy.url.as_str()).collect::<Vec<_>>();
+        let config = json!({"database": options.database, "mints": mints, "key": key});
         let child = Process::start(&config);
         let random = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
         let before = [FREE, FEES].map(|mint| paid_out(rig, mint));
         let (spent, hashes, tally) = (Vec::new(), HashSet::new(), Tally::default());
-        Self { rig, shop, config, child, random, spent, hashes, paid: [0; 2], fees: [0; 2], before, tally }
+        let (rude, paid, fees) = (Arc::default(), [0; 2], [0; 2]);
+        Self { rig, proxies, rude, shop, config, child, random, spent, hashes, paid, fees, before, tally }
+    }
+
+    /// The same token, of the mint as it is known here.
+    fn behind(&self, mint: usize, token: &str, mut more: Value) -> String {
+        more["url"] = self.proxies[mint].url.as_str().into();
+        self.rig.reencode(token, more)
+    }
+
+    /// From now on the next few requests of some kind are answered rudely, before the mint has acted or after.
+    fn be_rude(&mut self, mint: usize) {
+        let answers = rude_answers();
+        let answer = answers[self.below(answers.len() as u64) as usize].clone();
+        let path = PATHS[self.below(PATHS.len() as u64) as usize];
+        let (acts, hangs, most) = (self.below(2) == 0, self.below(20) == 0, 1 + self.below(6));
+        let (left, rude) = (AtomicU64::new(most), self.rude.clone());
+        self.proxies[mint].rule(move |asked| {
+            let take = |left: u64| left.checked_sub(1);
+            if !asked.path.starts_with(path)
+                || left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_err()
+            {
+                return usual(asked);
+            }
+            rude.fetch_add(1, Ordering::Relaxed);
+            match (hangs, acts) {
+                (true, _) => Act::Hang,
+                (_, true) => Act::Replace(answer.clone()),
+                (_, false) => Act::Answer(answer.clone()),
+            }
+        });
     }
 
     /// A number below `end` (xorshift64).
@@ -130,8 +178,12 @@ impl<'a> Run<'a> {
             kind["lock"] = self.shop.key().into();
         }
         let (token, secrets) = self.rig.token_with_secrets(mint, sat, kind);
+        let token = self.behind(mint, &token, json!({}));
         let bought = self.below(3) as u8;
         let gross = ecash::Offered::parse(&token).unwrap().amount();
+        if self.below(3) == 0 {
+            self.be_rude(mint);
+        }
         match self.below(8) {
             0 | 1 => self.kill_at(OF_A_PAYMENT[self.random as usize % OF_A_PAYMENT.len()]),
             2 => self.outage(mint, &token, sat, bought),
@@ -180,12 +232,12 @@ impl<'a> Run<'a> {
         if let Some(key) = &lock {
             kind["lock"] = key.as_str().into();
         }
-        let forged = self.rig.reencode(&self.rig.token(mint, 5, kind.clone()), json!({"forge": true}));
+        let forged = self.behind(mint, &self.rig.token(mint, 5, kind.clone()), json!({"forge": true}));
         let mut bad = vec![(token, sat, bought + 10), (forged, 5, 0)];
         if lock.is_none() {
             let stolen = self.rig.token(mint, 9, kind);
             self.rig.spend(&stolen);
-            bad.push((stolen, 9, 0));
+            bad.push((self.behind(mint, &stolen, json!({})), 9, 0));
         }
         for (token, sat, bought) in bad {
             let answer = self.patient(&json!({"token": token, "sat": sat, "bought": bought}));
@@ -252,6 +304,8 @@ impl<'a> Run<'a> {
 
     /// Everything comes to rest, and the books are compared with the mints'.
     fn close(&mut self) {
+        self.proxies.iter().for_each(|proxy| proxy.rule(usual));
+        self.tally.rude = self.rude.load(Ordering::Relaxed);
         let end = Instant::now() + PATIENCE;
         let balances = loop {
             let melted = self.patient(&json!({"melt": true}));
@@ -265,8 +319,9 @@ impl<'a> Run<'a> {
         for mint in [FREE, FEES] {
             let sat = |name: &str| balances["mints"][mint][name].as_u64().unwrap();
             let (wallet, redeemed, redeeming) = (sat("wallet"), sat("redeemed"), sat("fees"));
+            assert_eq!(sat("lost"), 0, "mint {mint}");
             // Of what was redeemed together the mint took less.
-            let (spared, swaps) = spared(&self.shop.database(), &self.rig.urls[mint]);
+            let (spared, swaps) = spared(&self.shop.database(), &self.proxies[mint].url);
             let fees = self.fees[mint] - spared;
             assert_eq!(
                 wallet + redeemed + redeeming + fees,
@@ -274,12 +329,47 @@ impl<'a> Run<'a> {
                 "mint {mint}: wallet {wallet}, redeemed {redeemed} for {redeeming}, fees {fees}"
             );
             self.tally.swaps_of_locked += swaps;
+            self.tally.exchanges = self.shop.number("SELECT count(*) FROM l402_exchange WHERE open = 0");
             assert_eq!(paid_out(self.rig, mint) - self.before[mint], redeemed, "by the books of mint {mint}");
             self.tally.paid_sat += self.paid[mint];
             self.tally.in_wallet_sat += wallet;
             self.tally.redeemed_sat += redeemed;
             self.tally.fees_sat += redeeming + fees;
         }
+    }
+}
+
+/// What a request may be of that is answered rudely.
+const PATHS: [&str; 7] =
+    ["/v1/swap", "/v1/swap", "/v1/checkstate", "/v1/restore", "/v1/key", "/v1/melt", "/v1/"];
+
+/// What is answered in a mint's place.
+fn rude_answers() -> Vec<Answer> {
+    let html = [403, 404, 405, 413, 500, 502, 503].map(Answer::html);
+    let long = "\n2030-01-01T00:00:00Z  INFO forged \u{1b}[31m".repeat(70_000);
+    let more = [
+        Answer::html(429).retry_after(1),
+        Answer::html(200),
+        Answer::text(403, long),
+        Answer::error(0, "no"),
+        Answer::json(404, &json!({"detail": "Not Found"})),
+    ];
+    html.into_iter().chain(more).collect()
+}
+
+/// What these mints do all the time: they take few proofs in one request, and list many keysets that they have retired.
+fn usual(asked: &Asked) -> Act {
+    match asked.path.as_str() {
+        _ if asked.inputs() > INPUTS_AT_MOST => Act::Answer(Answer::error(11014, "Maximum inputs exceeded")),
+        "/v1/keysets" => Act::Rewrite(Box::new(|told| {
+            let keysets = told["keysets"].as_array_mut().unwrap();
+            let retired = |number: usize| {
+                let unit = if number % 2 == 0 { "sat" } else { "usd" };
+                json!({"id": format!("00{number:014x}"), "unit": unit, "active": false})
+            };
+            drop(keysets.splice(0..0, (0..200).map(retired)));
+        })),
+        _ => Act::Pass,
     }
 }
 
@@ -385,7 +475,8 @@ async fn the_process_that_is_killed() {
         format: RequestFormat::A,
     };
     let seed = SeedSource::Kept(database.with_extension("mnemonic"));
-    let deadline = Duration::from_secs(30);
+    // Some answers never come.
+    let deadline = Duration::from_secs(10);
     let (keep_s, max_held_sat, ledger) = (0, 0, None);
     let till = Till::open(Options { database, seed, terms, key, deadline, keep_s, max_held_sat, ledger })
         .await
@@ -403,7 +494,7 @@ async fn the_process_that_is_killed() {
             let all = till.balance().await.unwrap().into_iter().map(|mint| {
                 json!({
                     "wallet": mint.wallet_sat, "held": mint.held_sat, "redeemed": mint.redeemed_sat,
-                    "fees": mint.redemption_fees_sat,
+                    "fees": mint.redemption_fees_sat, "lost": mint.lost_sat,
                 })
             });
             say(&json!({"mints": all.collect::<Vec<_>>()}));
