@@ -47,7 +47,7 @@ impl Word {
         }
     }
 
-    /// Whether fewer proofs or outputs in one request may be taken.
+    /// Whether the mint takes fewer proofs or outputs in one request.
     pub(crate) fn is_of_size(&self) -> bool {
         match self {
             Self::Known(code, _) => {

@@ -41,24 +41,26 @@ impl Purse {
         Ok(self.ask_exchange(mint, &open).await? != Exchanged::Pending)
     }
 
-    /// Brings the number of a payee's proofs down to what one request to the mint may hold, as far as that can be done.
-    pub(crate) async fn consolidate(&self, mint: &Mint, payee: &str) -> Result<(), Unavailable> {
+    /// Brings the number of a payee's proofs down to what one request to the mint may hold, as far as that can be done. `false`: an
+    /// exchange is open.
+    pub(crate) async fn consolidate(&self, mint: &Mint, payee: &str) -> Result<bool, Unavailable> {
         for _ in 0..EXCHANGES_AT_MOST {
             let at_most = mint.inputs_at_most();
             if self.owned(mint, payee, Order::Largest, at_most.saturating_add(1)).await?.len() <= at_most {
-                return Ok(());
+                return Ok(true);
             }
             let smallest = self.owned(mint, payee, Order::Smallest, at_most.min(PROOFS_AT_MOST)).await?;
             match self.exchange(mint, payee, smallest).await? {
                 Some(Exchanged::Done | Exchanged::TooMany) => {}
                 Some(Exchanged::Refused(reason)) => {
                     tracing::warn!(mint = %mint.url, payee, reason, "the mint does not swap small proofs of the wallet for large ones");
-                    return Ok(());
+                    return Ok(true);
                 }
-                Some(Exchanged::Pending) | None => return Ok(()),
+                Some(Exchanged::Pending) => return Ok(false),
+                None => return Ok(true),
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Swaps proofs of a payee for fewer, or for those of another keyset. `None`: that would bring nothing.
@@ -95,7 +97,10 @@ impl Purse {
     async fn ask_exchange(&self, mint: &Mint, exchange: &Exchange) -> Result<Exchanged, Unavailable> {
         let unreadable = |_| Unavailable::Store("a recorded exchange can't be read".into());
         let proofs: Proofs = serde_json::from_str(&exchange.proofs).map_err(unreadable)?;
-        let (info, keys) = mint.keyset(exchange.outputs.keyset).await?;
+        let Some((info, keys)) = self.keyset_of(mint, &exchange.outputs, &proofs).await? else {
+            self.record.abandon_exchange(exchange.id, 0).await?;
+            return Ok(Exchanged::Refused("it lists the keyset of the exchange no more".into()));
+        };
         let secrets = self.secrets(&exchange.outputs, exchange.net_sat, &info, &keys)?;
         tracing::debug!(proofs = proofs.len(), "exchange asked");
         match self.attempt_patiently(mint, &proofs, &secrets, &keys).await? {

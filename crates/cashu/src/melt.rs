@@ -172,12 +172,13 @@ impl Purse {
                 }
             }
         }
+        let exchanging = || under_way("its ecash is being swapped for fewer proofs".into());
         if !self.conclude_exchange(mint, payee).await? {
-            return Err(under_way("its ecash is being swapped for fewer proofs".into()));
+            return Err(exchanging());
         }
         for _ in 0..HALVINGS_AT_MOST {
-            if terms.max_proofs == 0 {
-                self.consolidate(mint, payee).await?;
+            if terms.max_proofs == 0 && !self.consolidate(mint, payee).await? {
+                return Err(exchanging());
             }
             let Some(plan) = self.plan(mint, payee, terms, invoices).await? else { return Ok(None) };
             match self.pay(mint, payee, plan).await? {

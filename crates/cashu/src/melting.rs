@@ -23,6 +23,30 @@ const GRACE_S: u64 = 300;
 /// Proofs that every mint takes in one request: a refusal of as few is no matter of size, whatever it says.
 const NEVER_TOO_MANY: usize = 100;
 
+/// How long a request may be on its way that the mint has not answered, in seconds.
+const ON_ITS_WAY_S: u64 = 600;
+
+/// Whether a melt was refused for the number of its proofs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Size {
+    Fits,
+    /// For all that is known: not every mint has a code for it.
+    MayBe,
+    /// The mint says so, and would to the same request.
+    TooMany,
+}
+
+impl Size {
+    fn of(word: &Word, count: usize) -> Self {
+        match word {
+            Word::Known(..) if word.is_of_size() => Self::TooMany,
+            Word::TooLarge => Self::MayBe,
+            Word::Unknown(_) if count > NEVER_TOO_MANY => Self::MayBe,
+            Word::Known(..) | Word::Unknown(_) => Self::Fits,
+        }
+    }
+}
+
 /// What the mint says about a quote.
 enum QuoteState {
     Paid(Option<Vec<BlindSignature>>),
@@ -67,7 +91,7 @@ impl Purse {
 
     /// Asks the mint to pay.
     pub(crate) async fn ask(&self, mint: &Mint, melt: &Melt) -> Result<Standing, Unavailable> {
-        let Some(before) = self.record.attempt_melt(melt.quote.clone()).await? else {
+        let Some(unanswered) = self.record.attempt_melt(melt.quote.clone(), unix_now()).await? else {
             return Ok(Standing::UnderWay("another process has concluded it".into()));
         };
         let outputs = self.blank(&melt.outputs, melt.overpaid_sat)?.blinded_messages();
@@ -76,27 +100,25 @@ impl Purse {
         let count = inputs.len();
         let request = MeltRequest::new(melt.quote.clone(), inputs, outputs);
         tracing::debug!(quote = melt.quote, "melt asked");
-        let (reason, too_many) = match mint.call(|api| api.melt(&request)).await? {
-            Ok(answer) => match QuoteState::of(answer) {
-                QuoteState::Paid(change) => {
-                    tracing::debug!(quote = melt.quote, "melt answered");
-                    return self.complete(mint, melt, change).await;
-                }
-                QuoteState::Pending => return Ok(Standing::UnderWay("the mint is paying".into())),
-                QuoteState::Unpaid | QuoteState::Forgotten => {
-                    ("the Lightning payment failed".to_owned(), false)
-                }
-            },
-            Err(word) => {
-                // Not every mint has a code for too many proofs.
-                let may_be_size = matches!(word, Word::Unknown(_)) && count > NEVER_TOO_MANY;
-                (word.text(), word.is_of_size() || may_be_size)
+        let answer = mint.call(|api| api.melt(&request)).await?;
+        self.record.melt_answered(melt.quote.clone(), unanswered).await?;
+        let (reason, size) = match answer.map(QuoteState::of) {
+            Ok(QuoteState::Paid(change)) => {
+                tracing::debug!(quote = melt.quote, "melt answered");
+                return self.complete(mint, melt, change).await;
             }
+            Ok(QuoteState::Pending) => return Ok(Standing::UnderWay("the mint is paying".into())),
+            Ok(QuoteState::Unpaid | QuoteState::Forgotten) => {
+                ("the Lightning payment failed".to_owned(), Size::Fits)
+            }
+            Err(word) => (word.text(), Size::of(&word, count)),
         };
-        // With an earlier request somewhere on its way this answer is not the last word.
-        if before > 0 {
-            return Ok(Standing::UnderWay(format!("{reason}; it is tried until its quote ends")));
+        // With an earlier request somewhere on its way this answer is not the last word, unless that one is refused as well.
+        let is_on_its_way = unanswered.saturating_add(ON_ITS_WAY_S) > unix_now();
+        if unanswered > 0 && is_on_its_way && size != Size::TooMany {
+            return Ok(Standing::UnderWay(format!("{reason}; an earlier request may still be on its way")));
         }
+        let too_many = size != Size::Fits;
         match self.quote_state(mint, melt).await? {
             QuoteState::Paid(change) => self.complete(mint, melt, change).await,
             QuoteState::Pending => Ok(Standing::UnderWay(reason)),
@@ -120,9 +142,11 @@ impl Purse {
     /// The mint has forgotten the quote, but not what it gave change for.
     async fn forgotten(&self, mint: &Mint, melt: &Melt) -> Result<Standing, Unavailable> {
         let states = self.states(mint, melt).await?;
-        let signed = self.signatures(mint, &self.blank(&melt.outputs, melt.overpaid_sat)?).await?;
-        if !signed.is_empty() && states.iter().all(|proof| proof.state == State::Spent) {
-            return self.complete(mint, melt, None).await;
+        if states.iter().all(|proof| proof.state == State::Spent) {
+            let blank = self.blank(&melt.outputs, melt.overpaid_sat)?;
+            if !self.signatures(mint, &blank).await?.is_empty() {
+                return self.complete(mint, melt, None).await;
+            }
         }
         let reason = "the mint has forgotten its quote".to_owned();
         self.abandon(mint, melt, Gone { reason, reuse: false, too_many: false }).await
@@ -142,10 +166,10 @@ impl Purse {
         }
         let spent: Vec<_> =
             found.iter().filter(|proof| proof.state == State::Spent).map(|proof| proof.y).collect();
-        let blank = self.blank(&melt.outputs, melt.overpaid_sat)?;
-        let signed = self.signatures(mint, &blank).await?;
         self.take_out(mint, spent).await?;
-        let reuse = reuse && signed.is_empty();
+        let blank = self.blank(&melt.outputs, melt.overpaid_sat)?;
+        // A mint that can't say whether it has signed them keeps nothing from ending.
+        let reuse = reuse && self.signatures(mint, &blank).await.is_ok_and(|signed| signed.is_empty());
         let count = if reuse { u32::try_from(blank.len()).unwrap_or(0) } else { 0 };
         self.record.abandon_melt(melt.quote.clone(), count).await?;
         Ok(Standing::Abandoned { reason, too_many })

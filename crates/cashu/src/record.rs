@@ -211,9 +211,15 @@ impl Record {
         self.run(move |tx| melts::begin(tx, &melt)).await
     }
 
-    /// The mint is about to be asked to pay; returns how often it was asked before, `None` if the melt is not open any more.
-    pub(crate) async fn attempt_melt(&self, quote: String) -> Result<Option<u32>, Unavailable> {
-        self.run(move |tx| melts::attempt(tx, &quote)).await
+    /// The mint is about to be asked to pay, at this Unix second; returns when it was last asked without answering (0: never),
+    /// `None` if the melt is not open any more.
+    pub(crate) async fn attempt_melt(&self, quote: String, now: u64) -> Result<Option<u64>, Unavailable> {
+        self.run(move |tx| melts::attempt(tx, &quote, now)).await
+    }
+
+    /// The mint has answered; when it was last asked without answering is as before.
+    pub(crate) async fn melt_answered(&self, quote: String, before: u64) -> Result<(), Unavailable> {
+        self.run(move |tx| melts::answered(tx, &quote, before)).await
     }
 
     /// The melt was paid, its change is in the wallet, and these Y values are not any more.

@@ -116,6 +116,7 @@ impl Entry {
             locked: true,
             lock_end: None,
             former_bundle: None,
+            tries: 0,
         }
     }
 }

@@ -46,7 +46,7 @@ pub(crate) enum Swapped {
     Refused(Refusal),
     /// The proofs are in use at the mint, for now.
     Pending,
-    /// The mint refuses a held payment and says that it is not spent: it is tried again later.
+    /// The mint does not swap a held payment: it is tried again later.
     Postponed(String),
     /// Somebody else has spent a part of a held payment: the rest of it is held.
     Shrunk,
@@ -106,7 +106,10 @@ impl Purse {
                     })?
                 }
             };
-            let (info, keys) = mint.keyset(outputs.keyset).await?;
+            let Some((info, keys)) = self.keyset_of(mint, &outputs, &proofs).await? else {
+                self.record.unassign(row.id).await?;
+                continue;
+            };
             let secrets = self.secrets(&outputs, row.net_sat, &info, &keys)?;
             tracing::debug!(payment = ?row.id, "swap assigned");
             match self.attempt_patiently(mint, &proofs, &secrets, &keys).await? {
@@ -126,6 +129,24 @@ impl Purse {
             }
         }
         Err(mint.unavailable("it refuses every output"))
+    }
+
+    /// The keyset of outputs that these proofs are to be swapped for. `None`: the mint lists it no more, and has not swapped them.
+    pub(crate) async fn keyset_of(
+        &self,
+        mint: &Mint,
+        outputs: &Outputs,
+        proofs: &Proofs,
+    ) -> Result<Option<(KeySetInfo, Keys)>, Unavailable> {
+        let error = match mint.keyset(outputs.keyset).await {
+            Ok(found) => return Ok(Some(found)),
+            Err(error) => error,
+        };
+        let is_listed = mint.keysets().await?.info(&outputs.keyset).is_some();
+        if is_listed || !self.are_all(mint, proofs, State::Unspent).await? {
+            return Err(error);
+        }
+        Ok(None)
     }
 
     /// The outputs of a payment are signed.

@@ -229,7 +229,7 @@ async fn redeem(inner: &Inner, mint: &Mint, row: &Row) -> Result<bool, Unavailab
         Swapped::Postponed(reason) => {
             tracing::error!(
                 ?payment, mint = %mint.url, sat, reason,
-                "the mint does not swap ecash that was locked to us and paid for something, and says that it is not spent; it is tried again"
+                "the mint does not swap ecash that was locked to us and paid for something; it is tried again"
             );
             Ok(true)
         }

@@ -263,6 +263,7 @@ impl Inner {
             locked,
             lock_end: checked.lock_end,
             former_bundle: None,
+            tries: 0,
         };
         let ys = offered.ys().iter().map(PublicKey::to_bytes).collect();
         let put = self.purse.record.put(row.clone(), ys, self.max_held_sat).await?;

@@ -91,9 +91,12 @@ impl Purse {
     /// # Errors
     /// [`Unavailable`]: it is not known whether it was swapped; to be called again.
     pub(crate) async fn swap_together(&self, mint: &Mint, bundle: &Bundle) -> Result<Bundled, Unavailable> {
-        let (info, keys) = mint.keyset(bundle.outputs.keyset).await?;
-        let secrets = self.secrets(&bundle.outputs, bundle.net_sat, &info, &keys)?;
         let proofs = signed(bundle, self.key.clone()).await?;
+        let Some((info, keys)) = self.keyset_of(mint, &bundle.outputs, &proofs).await? else {
+            self.record.unbundle(bundle.id).await?;
+            return Err(mint.unavailable("it lists the keyset of a swap no more; another is tried"));
+        };
+        let secrets = self.secrets(&bundle.outputs, bundle.net_sat, &info, &keys)?;
         tracing::debug!(payments = bundle.payments.len(), "swap assigned");
         let count = count(&secrets);
         let reason = match self.attempt_patiently(mint, &proofs, &secrets, &keys).await {

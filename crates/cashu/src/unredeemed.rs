@@ -1,5 +1,5 @@
 //! Held payments that the mint does not swap. Its word on each proof decides: what it calls unspent is tried again, as long as it
-//! takes; only what somebody else has spent is lost.
+//! takes; only what somebody else has spent is lost, and only when the mint says so a second time.
 
 use cdk::nuts::{Proof, ProofState, Proofs, State};
 use zeroize::Zeroizing;
@@ -60,6 +60,11 @@ impl Purse {
             && self.conclude_given_up(mint, former).await?
         {
             return Ok(Swapped::Done);
+        }
+        if row.tries == 0 {
+            // A mint may mark proofs as spent a moment before it can say what it has signed for them.
+            self.record.postpone(row.id, unix_now()).await?;
+            return Ok(Swapped::Postponed("it has been spent; the mint is asked once more for what".into()));
         }
         let is_unspent =
             |(proof, state): (Proof, &ProofState)| (state.state == State::Unspent).then_some(proof);

@@ -98,13 +98,22 @@ pub(super) fn begin(tx: &Transaction<'_>, melt: &Melt) -> rusqlite::Result<bool>
     Ok(added == 1)
 }
 
-/// The mint is about to be asked; returns how often it was asked before.
-pub(super) fn attempt(tx: &Transaction<'_>, quote: &str) -> rusqlite::Result<Option<u32>> {
-    tx.prepare_cached(
-        "UPDATE l402_melt SET tries = tries + 1 WHERE quote = ? AND open = 1 RETURNING tries - 1",
-    )?
-    .query_row([quote], |row| row.get(0))
-    .optional()
+/// The mint is about to be asked, at this Unix second; returns when it was last asked without answering, 0 for never.
+pub(super) fn attempt(tx: &Transaction<'_>, quote: &str, now: u64) -> rusqlite::Result<Option<u64>> {
+    let before = tx
+        .prepare_cached("SELECT unanswered FROM l402_melt WHERE quote = ? AND open = 1")?
+        .query_row([quote], |row| row.get(0))
+        .optional()?;
+    tx.prepare_cached("UPDATE l402_melt SET tries = tries + 1, unanswered = ? WHERE quote = ? AND open = 1")?
+        .execute(params![now, quote])?;
+    Ok(before)
+}
+
+/// The mint has answered the last request; that of `before` it never did, unless that is 0.
+pub(super) fn answered(tx: &Transaction<'_>, quote: &str, before: u64) -> rusqlite::Result<()> {
+    tx.prepare_cached("UPDATE l402_melt SET unanswered = ? WHERE quote = ? AND open = 1")?
+        .execute(params![before, quote])?;
+    Ok(())
 }
 
 /// It was paid, and the change is in the wallet.

@@ -53,6 +53,8 @@ pub(crate) struct Row {
     pub(crate) lock_end: Option<u64>,
     /// The bundle that it was swapped in, and that was given up.
     pub(crate) former_bundle: Option<i64>,
+    /// How often its swap was put off.
+    pub(crate) tries: u32,
 }
 
 impl fmt::Debug for Row {
@@ -102,8 +104,7 @@ pub(super) fn belongs_to(connection: &mut Connection, fingerprint: &[u8]) -> rus
     Ok(known.is_none_or(|known| known == fingerprint))
 }
 
-pub(super) const COLUMNS: &str =
-    "id, state, at, mint, bought, net, preimage, proofs, keyset, counter, payee, locked, lock_end, bundle";
+pub(super) const COLUMNS: &str = "id, state, at, mint, bought, net, preimage, proofs, keyset, counter, payee, locked, lock_end, bundle, tries";
 
 pub(super) fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
     let keyset: Option<String> = row.get(8)?;
@@ -129,6 +130,7 @@ pub(super) fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
         lock_end: row.get(12)?,
         // A bundle that was given up stands there with a minus sign.
         former_bundle: row.get::<_, Option<i64>>(13)?.filter(|bundle| *bundle < 0).map(|bundle| -bundle),
+        tries: row.get(14)?,
     })
 }
 
@@ -165,7 +167,7 @@ pub(super) fn put(
         proof.execute(params![y, new.id.0])?;
     }
     tx.prepare_cached(&format!(
-        "INSERT INTO l402_payment ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)"
+        "INSERT INTO l402_payment ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?)"
     ))?
     .execute(params![
         new.id.0,
@@ -181,6 +183,7 @@ pub(super) fn put(
         new.payee,
         new.locked,
         new.lock_end,
+        new.tries,
     ])?;
     Ok(Put::New)
 }
@@ -294,6 +297,7 @@ pub(super) fn held(number: u8, net_sat: u64) -> Row {
         locked: true,
         lock_end: None,
         former_bundle: None,
+        tries: 0,
     }
 }
 

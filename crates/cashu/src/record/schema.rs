@@ -37,7 +37,7 @@ const TABLES: &str = "
 ";
 
 /// Columns that came later. Of what is there already nobody knows the payee, and whether it was locked to us.
-const ADDED: [(&str, &str, &str); 10] = [
+const ADDED: [(&str, &str, &str); 11] = [
     ("l402_payment", "payee", "TEXT NOT NULL DEFAULT ''"),
     ("l402_payment", "locked", "INTEGER NOT NULL DEFAULT 1"),
     // Of which bundle it is; NULL: of none yet; 0: it is swapped alone; below 0: so it is since that bundle was given up.
@@ -52,6 +52,8 @@ const ADDED: [(&str, &str, &str); 10] = [
     // Of one that was given up (open = 2): how many outputs it has.
     ("l402_bundle", "count", "INTEGER NOT NULL DEFAULT 0"),
     ("l402_melt", "payee", "TEXT NOT NULL DEFAULT ''"),
+    // When the mint was last asked to pay without answering; 0: never.
+    ("l402_melt", "unanswered", "INTEGER NOT NULL DEFAULT 0"),
 ];
 
 /// At most one melt of a mint is open for a payee. So nothing else spends that ecash until its outcome is known.

@@ -364,7 +364,7 @@ fn usual(asked: &Asked) -> Act {
         "/v1/keysets" => Act::Rewrite(Box::new(|told| {
             let keysets = told["keysets"].as_array_mut().unwrap();
             let retired = |number: usize| {
-                let unit = if number % 2 == 0 { "sat" } else { "usd" };
+                let unit = ["sat", "usd"][number % 2];
                 json!({"id": format!("00{number:014x}"), "unit": unit, "active": false})
             };
             drop(keysets.splice(0..0, (0..200).map(retired)));

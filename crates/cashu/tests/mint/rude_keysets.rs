@@ -160,6 +160,35 @@ async fn the_wallets_ecash_leaves_a_keyset_that_ends() {
     assert_eq!(owned.get(crate::support::PAYEE), Some(&after), "it is its payee's still");
 }
 
+/// A mint that lists its retired keysets no more, in the middle of swaps for outputs of one of them: other outputs are taken.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_keyset_that_is_listed_no_more_costs_no_payment() {
+    if mints().is_none() {
+        return;
+    }
+    let rig = Rig::start(repository());
+    let shops = [false, true].map(|locked| Shop::behind(&rig, FREE, locked));
+    let mut tokens = Vec::new();
+    for (proxy, shop) in &shops {
+        proxy.answer("/v1/swap", Answer::html(403));
+        let till = shop.open().await;
+        let token = shop.token(&rig, FREE, proxy, 4, json!({}));
+        let outcome = pay(&till, &token, 4).await;
+        assert_eq!(outcome.is_ok(), shop.lock().is_some(), "{outcome:?}");
+        proxy.wait_for("/v1/swap", 1);
+        tokens.push(token);
+    }
+    rig.control("stop", FREE);
+    rig.ask(&json!({"do": "start", "mint": FREE, "retire": true}));
+    for ((proxy, shop), token) in shops.iter().zip(&tokens) {
+        list(proxy, |keysets| keysets.retain(|keyset| keyset["active"] == true));
+        let till = shop.open().await;
+        pay_in_the_end(&till, token, 4).await;
+        at_rest(&till).await;
+        assert_eq!((total(&till).await, shop.lost()), (4, 0));
+    }
+}
+
 /// Keysets whose ids are of version 3 are refused by name, and are in nobody's way.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_keyset_of_a_newer_version_is_refused_by_name() {

@@ -63,6 +63,25 @@ async fn more_proofs_than_the_mint_takes_are_paid_out() {
     }
 }
 
+/// The first request to pay is not answered, the next is refused for its size: the first would be, too.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payment_that_is_too_large_does_not_wait_for_its_quotes_end() {
+    let Some(rig) = mints() else { return };
+    let _mints = MINTS.write().await;
+    let (proxy, shop) = Shop::behind(rig, FREE, false);
+    let till = shop.open().await;
+    for _ in 0..8 {
+        pay_in_the_end(&till, &shop.token(rig, FREE, &proxy, 7, json!({})), 7).await;
+    }
+    proxy.answer("/v1/melt/bolt11", Answer::html(502));
+    let done = redeem(&till, rig).await;
+    assert!(matches!(done.error, Some(MeltError::Unavailable(_))), "{done:?}");
+    takes(&proxy, 12, Answer::error(11014, "Maximum inputs exceeded"));
+    let done = redeem(&till, rig).await;
+    assert!(done.error.is_none() && done.paid_sat > 40, "{done:?}");
+    assert_eq!(sums_up(&balance(&till).await), 56);
+}
+
 /// Whatever is answered in the mint's place, in whatever step: the ecash is where it was, or paid out once.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_payout_outlives_every_answer_that_is_not_the_mints() {

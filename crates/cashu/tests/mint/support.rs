@@ -73,10 +73,15 @@ impl Shop {
         self.key.as_ref().unwrap().public_key().to_hex()
     }
 
+    /// The key that ecash has to be locked to, if it has to be.
+    pub fn lock(&self) -> Option<String> {
+        self.key.as_ref().map(|key| key.public_key().to_hex())
+    }
+
     /// A token that it takes, of a mint that it knows by a proxy's address; `more` as for [`Rig::token`].
     pub fn token(&self, rig: &Rig, mint: usize, proxy: &RudeMint, sat: u64, mut more: Value) -> String {
-        if let Some(key) = &self.key {
-            more["lock"] = key.public_key().to_hex().into();
+        if let Some(key) = self.lock() {
+            more["lock"] = key.into();
         }
         rig.reencode(&rig.token(mint, sat, more), json!({"url": proxy.url}))
     }
