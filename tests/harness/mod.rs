@@ -25,6 +25,8 @@ pub mod process;
 #[allow(dead_code, reason = "the store's own tests use the rest of it")]
 pub mod redis;
 pub mod remote;
+#[allow(dead_code, reason = "the tests of ecash use the rest of it")]
+pub mod rude_mint;
 pub mod scenario;
 pub mod sim;
 pub mod site;

@@ -9,6 +9,7 @@ mod outages;
 mod payout;
 mod refusals;
 mod requests;
+mod rude;
 mod settings;
 mod tokens;
 
@@ -58,6 +59,11 @@ pub const ALL: &[Scenario] = &[
     Scenario::on_mint("cashu::operator_sees_and_redeems", operator::sees_and_redeems),
     Scenario::on_mint("cashu::operator_redeems_beside_l402d", operator::redeems_beside_l402d),
     Scenario::on_mint("cashu::operator_restores", operator::restores),
+    Scenario::on_mint("cashu::rude_answers_to_plain_ecash", rude::plain),
+    Scenario::on_mint("cashu::rude_answers_to_locked_ecash", rude::locked),
+    Scenario::on_mint("cashu::rude_mint_and_the_operator", rude::operator),
+    Scenario::on_mint("cashu::mint_without_locks", rude::without_locks),
+    Scenario::on_mint("cashu::bound_on_what_is_held", rude::bound),
     Scenario::on_simulator("cashu::off", settings::off),
     Scenario::on_simulator("cashu::mistakes", settings::mistakes),
 ];

@@ -17,9 +17,14 @@ use crate::harness::wait;
 
 /// The command, with the environment that nginx has.
 fn command(stage: &Stage, nginx: &Nginx<'_>, rig: &Rig, what: &str) -> Command {
+    command_of(stage, nginx, &rig.urls.join(","), what)
+}
+
+/// The same, with these mints.
+pub fn command_of(stage: &Stage, nginx: &Nginx<'_>, mints: &str, what: &str) -> Command {
     let mut command = Command::new(stage.built("l402"));
     command.env_clear().envs(stage.wallet().environment());
-    command.env("CASHU_ECASH_SUPPORT", "on").env("CASHU_WHITELISTED_MINTS", rig.urls.join(","));
+    command.env("CASHU_ECASH_SUPPORT", "on").env("CASHU_WHITELISTED_MINTS", mints);
     command.env("CASHU_REDEEM_ON_LIGHTNING", "on");
     command.args(["cashu", what, "--json", "--state-dir"]).arg(nginx.dir().join("state"));
     command
@@ -27,7 +32,7 @@ fn command(stage: &Stage, nginx: &Nginx<'_>, rig: &Rig, what: &str) -> Command {
 
 /// Its exit code and what it prints.
 #[track_caller]
-fn told(mut command: Command) -> (i32, Value) {
+pub fn told(mut command: Command) -> (i32, Value) {
     let output = command.output().expect("l402 can be run");
     let said = String::from_utf8_lossy(&output.stdout);
     let object = serde_json::from_str(&said).unwrap_or_else(|_| panic!("{output:?}"));
@@ -35,7 +40,7 @@ fn told(mut command: Command) -> (i32, Value) {
 }
 
 #[track_caller]
-fn of_mint<'a>(report: &'a Value, url: &str) -> &'a Value {
+pub fn of_mint<'a>(report: &'a Value, url: &str) -> &'a Value {
     let mints = report["mints"].as_array().expect("the mints");
     mints.iter().find(|mint| mint["mint"] == url).unwrap_or_else(|| panic!("{report}"))
 }
