@@ -10,6 +10,7 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const HEADERS: u8 = 1;
 const SETTINGS: u8 = 4;
 const GOAWAY: u8 = 7;
+const WINDOW_UPDATE: u8 = 8;
 const ACK: u8 = 1;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
@@ -32,6 +33,8 @@ impl Http2 {
         stream.set_read_timeout(Some(SOON)).expect("a time-out");
         stream.write_all(PREFACE).expect("nginx reads");
         stream.write_all(&frame(SETTINGS, 0, 0, &[])).expect("nginx reads");
+        // Room for all bodies: a connection has 65 535 bytes without it (RFC 9113, 6.9.2).
+        stream.write_all(&frame(WINDOW_UPDATE, 0, 0, &0x4000_0000_u32.to_be_bytes())).expect("nginx reads");
         Self { stream, next_stream: 1, new_field: None }
     }
 
