@@ -19,6 +19,7 @@
 
 mod api;
 pub mod conformance;
+mod issued;
 mod ledger;
 mod model;
 mod notes;
@@ -28,6 +29,7 @@ pub mod redis;
 mod sqlite;
 
 pub use api::{BoxFuture, Claim, Claimed, Hash, KEEP_REQUESTS, RequestId, Settled, Store, StoreError};
+pub use issued::{IssuedInvoice, IssuedInvoices, IssuedLog, IssuedLogError, NoIssuedInvoices};
 pub use ledger::{Entered, Ledger};
 pub use model::Model;
 pub use notes::{KEEP_NOTES, MAX_NOTES, Notes};
