@@ -24,6 +24,7 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 use harness::backends::{self, Backend};
 use harness::figures;
 use harness::lnd::{self, Pair};
+use harness::quirks;
 use harness::scenario::{self, Outcome, Run, Tally};
 use harness::stage::{FAULTY, Programs, open_to_all};
 
@@ -71,6 +72,7 @@ fn main() -> ExitCode {
     report(&table(&run));
     report(&matrix(&run));
     report(&figures::table());
+    report(&quirks::table());
     if threats_only {
         report(&threats::table(&run.results.lock().unwrap_or_else(PoisonError::into_inner)));
     }

@@ -61,7 +61,7 @@ impl Stand {
         let built = self.dir.path().join("another");
         copy(build, &built).unwrap_or_else(|missing| panic!("{missing}"));
         let programs = Programs { built, ..self.programs.clone() };
-        Stage::set(self.dir.path(), &programs, Arc::new(Simulated::start()))
+        Stage::set(self.dir.path(), &programs, Arc::new(Simulated::start()), "lnsim")
     }
 
     /// The real pair of LND nodes, or why there is none.
@@ -77,7 +77,7 @@ impl Stand {
 
     /// A stage with this backend.
     pub fn stage_on(&self, wallet: Arc<dyn Wallet>) -> Stage {
-        Stage::set(self.dir.path(), &self.programs, wallet)
+        Stage::set(self.dir.path(), &self.programs, wallet, "lnsim")
     }
 }
 

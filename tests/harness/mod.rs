@@ -22,6 +22,7 @@ pub mod node;
 pub mod nwc;
 pub mod nwc_service;
 pub mod process;
+pub mod quirks;
 #[allow(dead_code, reason = "the store's own tests use the rest of it")]
 pub mod redis;
 pub mod remote;

@@ -197,7 +197,7 @@ fn perform(run: &Run, scenario: Scenario, kind: Kind) -> Result<Completion, Fail
             None => Pair::shared(&run.lnd_programs, &run.dir.join("lnd"))?,
         },
     };
-    let stage = Stage::set(&run.dir, &run.programs, wallet);
+    let stage = Stage::set(&run.dir, &run.programs, wallet, kind.label());
     let played = panic::catch_unwind(AssertUnwindSafe(|| (scenario.run)(&stage)));
     let mut faults = stage.faults();
     if let Err(panic) = played {

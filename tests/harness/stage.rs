@@ -42,6 +42,7 @@ pub struct Stage {
     dir: TempDir,
     programs: Programs,
     wallet: Arc<dyn Wallet>,
+    label: &'static str,
     secrets: Mutex<Vec<String>>,
     tolerated: Mutex<Vec<&'static str>>,
     skipped: Mutex<Option<&'static str>>,
@@ -49,7 +50,7 @@ pub struct Stage {
 
 impl Stage {
     /// Sets the stage below `under`.
-    pub fn set(under: &Path, programs: &Programs, wallet: Arc<dyn Wallet>) -> Self {
+    pub fn set(under: &Path, programs: &Programs, wallet: Arc<dyn Wallet>, label: &'static str) -> Self {
         let dir = tempfile::Builder::new().prefix("stage-").tempdir_in(under).expect("a directory");
         open_to_all(dir.path());
         let bin = dir.path().join("bin");
@@ -62,6 +63,7 @@ impl Stage {
             programs: programs.clone(),
             secrets: Mutex::new(wallet.secrets()),
             wallet,
+            label,
             tolerated: Mutex::default(),
             skipped: Mutex::default(),
         }
@@ -90,6 +92,11 @@ impl Stage {
     /// The backend of this scenario.
     pub fn wallet(&self) -> &dyn Wallet {
         self.wallet.as_ref()
+    }
+
+    /// The name of its kind.
+    pub fn label(&self) -> &'static str {
+        self.label
     }
 
     /// The node of this scenario, which is about LND.

@@ -35,6 +35,7 @@ mod ready_invoices;
 mod redirects;
 mod redis;
 mod refusals;
+mod relay_and_address_quirks;
 mod replay;
 mod rewrite_phase;
 mod rotation;
@@ -47,6 +48,7 @@ mod targets;
 mod transport;
 mod upgrade;
 mod variables;
+mod wallet_quirks;
 
 use crate::harness::scenario::Scenario;
 
@@ -100,6 +102,8 @@ pub fn all() -> Vec<Scenario> {
         shops::ALL,
         targets::ALL,
         privilege::ALL,
+        relay_and_address_quirks::ALL,
+        wallet_quirks::ALL,
     ]
     .concat()
 }

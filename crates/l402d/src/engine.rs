@@ -35,7 +35,7 @@ use std::{
 
 use agent_api::Fault;
 use lightning::Lightning;
-use store::Store;
+use store::{IssuedInvoices, NoIssuedInvoices, Store};
 use tokio::{sync::watch, task::JoinSet};
 
 use backend::Backend;
@@ -58,6 +58,7 @@ pub const INVOICE_EXPIRY_S: u32 = 600;
 pub struct Engine {
     backends: HashMap<String, Arc<Backend>>,
     store: Arc<dyn Store>,
+    record: Arc<dyn IssuedInvoices>,
     draws: Draws,
     closing: watch::Sender<bool>,
     tending: Mutex<JoinSet<()>>,
@@ -70,18 +71,19 @@ impl Engine {
     /// does not depend on a node being up. Must be called in a tokio runtime.
     #[must_use]
     pub fn start(wallets: Vec<(String, Arc<dyn Lightning>)>, store: Arc<dyn Store>) -> Arc<Self> {
-        Self::start_with(wallets, store, None, None)
+        Self::start_with(wallets, store, Arc::new(NoIssuedInvoices), None, None)
     }
 
-    /// As [`Engine::start`], and takes ecash, and looks up what is listed.
+    /// As [`Engine::start`], with a record of the invoices that were handed out, and takes ecash, and looks up what is listed.
     #[must_use]
     pub fn start_with(
         wallets: Vec<(String, Arc<dyn Lightning>)>,
         store: Arc<dyn Store>,
+        record: Arc<dyn IssuedInvoices>,
         till: Option<Counter>,
         listing: Option<Listing>,
     ) -> Arc<Self> {
-        let engine = Self::at_rest(wallets, store, till, listing);
+        let engine = Self::resting(wallets, store, record, till, listing);
         let mut tending = JoinSet::new();
         for backend in engine.backends.values() {
             tokio::spawn(settlement::listen(backend.clone()));
@@ -100,11 +102,23 @@ impl Engine {
         till: Option<Counter>,
         listing: Option<Listing>,
     ) -> Arc<Self> {
-        let backend =
-            |(name, wallet): (String, _)| (name.clone(), Arc::new(Backend::new(name, wallet, store.clone())));
+        Self::resting(wallets, store, Arc::new(NoIssuedInvoices), till, listing)
+    }
+
+    fn resting(
+        wallets: Vec<(String, Arc<dyn Lightning>)>,
+        store: Arc<dyn Store>,
+        record: Arc<dyn IssuedInvoices>,
+        till: Option<Counter>,
+        listing: Option<Listing>,
+    ) -> Arc<Self> {
+        let backend = |(name, wallet): (String, _)| {
+            let backend = Backend::new(name.clone(), wallet, store.clone(), record.clone());
+            (name, Arc::new(backend))
+        };
         let backends = wallets.into_iter().map(backend).collect();
         let (draws, (closing, _)) = (Draws::start(store.clone()), watch::channel(false));
-        Arc::new(Self { backends, store, draws, closing, tending: Mutex::default(), till, listing })
+        Arc::new(Self { backends, store, record, draws, closing, tending: Mutex::default(), till, listing })
     }
 
     /// Cancels the invoices that were made ahead and that nobody got, where the wallet can, for some seconds at most.

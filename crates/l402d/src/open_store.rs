@@ -1,10 +1,10 @@
 //! The store that the configuration names: SQLite in the state directory, or the Redis that several hosts share.
 
-use std::{error::Error, sync::Arc, time::Duration};
+use std::{error::Error, path::Path, sync::Arc, time::Duration};
 
 use settings::{AgentConfig, RedisHost, RedisSettings, RedisTopology, RedisUrl};
 use store::{
-    Prices, RedisStore, SqliteStore, Store,
+    IssuedInvoices, IssuedLog, NoIssuedInvoices, Prices, RedisStore, SqliteStore, Store,
     redis::{Host, RedisOptions, Servers, Topology},
 };
 use zeroize::Zeroizing;
@@ -13,6 +13,9 @@ use crate::{ledger::Ledger, notes::Notes};
 
 /// The database in the state directory.
 const DATABASE: &str = "l402.db";
+
+/// The record of invoices that were handed out, beside it.
+const ISSUED: &str = "issued.db";
 
 /// What is opened.
 pub struct Opened {
@@ -44,6 +47,21 @@ pub fn open(config: &AgentConfig) -> Result<Opened, Box<dyn Error + Send + Sync>
             let ledger: Arc<dyn ecash::Ledger> = Arc::new(Ledger(store.clone()));
             let notes = Arc::new(Notes(store.clone()));
             Ok(Opened { store: store.clone(), notes, prices: Some(store), ledger: Some(ledger) })
+        }
+    }
+}
+
+/// Opens the record of invoices that were handed out. Without it a later process knows less of them, which is said.
+pub fn issued(state_dir: &Path) -> Arc<dyn IssuedInvoices> {
+    let path = state_dir.join(ISSUED);
+    match IssuedLog::open(&path) {
+        Ok(log) => Arc::new(log),
+        Err(error) => {
+            tracing::warn!(
+                path = %path.display(), %error,
+                "invoices that are handed out are not known to the next l402d; remove the file if it is damaged"
+            );
+            Arc::new(NoIssuedInvoices)
         }
     }
 }

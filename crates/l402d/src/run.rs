@@ -182,6 +182,7 @@ async fn serve(config: AgentConfig, tied: Tied) -> Result<(), Failed> {
     let log = log::start(config.log_file.as_deref(), &config.log)?;
     let keys = keys::root_keys(&config.root_keys, &config.state_dir)?;
     let Opened { store, notes, prices, ledger } = open_store::open(&config)?;
+    let record = open_store::issued(&config.state_dir);
     let mut wallets = Vec::new();
     for backend in &config.backends {
         wallets.push((backend.name.clone(), lightning::open(backend, &notes, &config.state_dir)?));
@@ -209,7 +210,7 @@ async fn serve(config: AgentConfig, tied: Tied) -> Result<(), Failed> {
     let identity = Arc::new(Identity { instance, keys: told });
     let leaving: Vec<_> = wallets.iter().map(|(_, wallet)| Arc::clone(wallet)).collect();
     let listing = prices.map(|prices| listed_payees::listing(&config, prices, notes));
-    let engine = Engine::start_with(wallets, store, till, listing);
+    let engine = Engine::start_with(wallets, store, record, till, listing);
     reload::report(&keys);
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),

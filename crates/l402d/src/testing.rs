@@ -4,9 +4,9 @@ use std::{
     future::pending,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use l402::{Msat, PaymentHash, Preimage};
@@ -55,6 +55,10 @@ pub struct Wallet {
     pub offer: Mutex<Option<Arc<str>>>,
     /// Unix seconds; [`FAR`] unless set.
     pub expires_at: AtomicU64,
+    /// How long its invoices live, whatever is asked for, seconds; 0: until `expires_at`.
+    pub life_s: AtomicU64,
+    /// It refuses invoices that are to live longer, seconds.
+    pub most_life_s: AtomicU32,
     cancel: Mutex<Act<Cancelled>>,
     cancelled: Mutex<Vec<PaymentHash>>,
     asked: Mutex<Vec<InvoiceRequest>>,
@@ -70,12 +74,14 @@ impl Wallet {
         let (push, pushed) = mpsc::channel(16);
         Self {
             create: Mutex::new(Act::Answer(Ok(()))),
-            look_up: Mutex::new(Act::Answer(Ok(Lookup::Pending { bolt11: None, expires_at: FAR }))),
+            look_up: Mutex::new(Act::Answer(Ok(Lookup::Pending { bolt11: None, expires_at: Some(FAR) }))),
             creates: AtomicUsize::new(0),
             look_ups: AtomicUsize::new(0),
             repeat_invoices: AtomicBool::new(false),
             offer: Mutex::default(),
             expires_at: AtomicU64::new(FAR),
+            life_s: AtomicU64::new(0),
+            most_life_s: AtomicU32::new(u32::MAX),
             cancel: Mutex::new(Act::Answer(Ok(Cancelled::Done))),
             cancelled: Mutex::default(),
             asked: Mutex::default(),
@@ -95,13 +101,13 @@ impl Wallet {
     }
 
     pub fn pay(&self, n: u32, received_msat: u64) {
-        let received = Msat(received_msat);
-        self.on_look_up(Act::Answer(Ok(Lookup::Settled { preimage: Some(preimage(n)), received })));
+        let (preimage, received) = (Some(preimage(n)), Some(Msat(received_msat)));
+        self.on_look_up(Act::Answer(Ok(Lookup::Settled { preimage, received, remarks: Vec::new() })));
     }
 
     pub async fn push(&self, n: u32, received_msat: u64) {
-        let received = Msat(received_msat);
-        let settlement = Settlement { payment_hash: hash(n), preimage: Some(preimage(n)), received };
+        let (preimage, received) = (Some(preimage(n)), Some(Msat(received_msat)));
+        let settlement = Settlement { payment_hash: hash(n), preimage, received, remarks: Vec::new() };
         self.push.send(settlement).await.unwrap();
     }
 
@@ -166,8 +172,19 @@ impl Lightning for Wallet {
             let n = if self.repeat_invoices.load(Ordering::SeqCst) { 1 } else { n };
             let act = self.create.lock().unwrap().clone();
             self.act(act).await?;
-            let expires_at = self.expires_at.load(Ordering::SeqCst);
-            Ok(Invoice { payment_hash: hash(n), bolt11: format!("lnbcrt{n}"), expires_at })
+            if ask.expiry_s > self.most_life_s.load(Ordering::SeqCst) {
+                return Err(LightningError::Refused("so long a life".into()));
+            }
+            let expires_at = match self.life_s.load(Ordering::SeqCst) {
+                0 => self.expires_at.load(Ordering::SeqCst),
+                life_s => SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() + life_s,
+            };
+            Ok(Invoice {
+                payment_hash: hash(n),
+                bolt11: format!("lnbcrt{n}"),
+                expires_at,
+                remarks: Vec::new(),
+            })
         })
     }
 
@@ -192,7 +209,7 @@ impl Lightning for Wallet {
     }
 
     fn health(&self) -> Reply<'_, Health> {
-        Box::pin(async { Ok(Health { node: "a test".into(), network: None, synced: None }) })
+        Box::pin(async { Ok(Health::of("a test")) })
     }
 
     fn calls(&self) -> Calls {

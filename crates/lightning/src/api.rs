@@ -9,17 +9,22 @@ use l402::{Msat, PaymentHash, Preimage};
 use tokio::sync::mpsc;
 
 use crate::LightningError;
+use crate::connector::Bounds;
+use crate::judgement::Remark;
+
+/// Something under way.
+pub type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// The answer of a wallet, under way. Dropping it gives the call up.
-pub type Reply<'a, T> = Pin<Box<dyn Future<Output = Result<T, LightningError>> + Send + 'a>>;
+pub type Reply<'a, T> = Pending<'a, Result<T, LightningError>>;
 
 /// A wallet that receives.
 ///
 /// Every call is bounded by one deadline that the wallet was opened with, connecting included. The methods must be
 /// called within a tokio runtime.
 pub trait Lightning: Send + Sync {
-    /// Makes an invoice. What comes back was checked against what was asked: amount, hash, network, expiry and
-    /// description; a wallet that returns anything else is [`LightningError::Wrong`].
+    /// Makes an invoice. What comes back was judged by the table in [`Fact`](crate::Fact): amount, hash, network, signature
+    /// and a minute to pay hold; a wallet that returns anything else is [`LightningError::Wrong`].
     fn create<'a>(&'a self, ask: &'a InvoiceRequest) -> Reply<'a, Invoice>;
 
     /// The state of an invoice of this wallet. Only [`Lookup::Settled`] means paid.
@@ -49,9 +54,19 @@ pub trait Lightning: Send + Sync {
         None
     }
 
-    /// The least that it makes an invoice for, from one satoshi on.
-    fn least(&self) -> Reply<'_, Msat> {
-        Box::pin(async { Ok(Msat(1000)) })
+    /// The least and the most that it makes an invoice for, as far as it says.
+    fn bounds(&self) -> Reply<'_, Bounds> {
+        Box::pin(async { Ok(Bounds::default()) })
+    }
+
+    /// What an operator should check where the wallet does not answer.
+    fn when_silent(&self) -> &'static str {
+        "Check that the wallet runs, its address, and what is between"
+    }
+
+    /// How many invoices are worth having ready at most: few where making them holds up those for clients.
+    fn most_ahead(&self) -> usize {
+        usize::MAX
     }
 
     /// Whether it tells of settlements by itself: tried by a subscription of its own, which is given up at once.
@@ -62,9 +77,12 @@ pub trait Lightning: Send + Sync {
 
     /// Leaves the wallet for good, within two seconds: nothing is called after it. What a wallet gives to one client
     /// at a time is free for the next one then.
-    fn close(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+    fn close(&self) -> Pending<'_, ()> {
         Box::pin(std::future::ready(()))
     }
+
+    /// Names the backend in what the wallet logs from now on.
+    fn set_backend(&self, _name: &str) {}
 }
 
 /// An invoice to make.
@@ -78,7 +96,7 @@ pub struct InvoiceRequest {
     pub expiry_s: u32,
 }
 
-/// An invoice that was made and checked.
+/// An invoice that was made and judged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Invoice {
     /// Its payment hash.
@@ -87,6 +105,8 @@ pub struct Invoice {
     pub bolt11: String,
     /// When it expires, Unix seconds.
     pub expires_at: u64,
+    /// What is different about it, though it may be sold. The wallet has logged each the first time.
+    pub remarks: Vec<Remark>,
 }
 
 /// What a wallet knows of an invoice.
@@ -96,20 +116,24 @@ pub enum Lookup {
     Settled {
         /// The preimage, where the wallet tells it. It matches the payment hash.
         preimage: Option<Preimage>,
-        /// What was received.
-        received: Msat,
+        /// What was received, where the wallet tells it.
+        received: Option<Msat>,
+        /// What is different about it, though it counts.
+        remarks: Vec<Remark>,
     },
     /// Not paid, or held and not settled.
     Pending {
         /// The invoice, where the wallet tells it.
         bolt11: Option<String>,
-        /// When it expires, Unix seconds.
-        expires_at: u64,
+        /// When it expires, Unix seconds, where the wallet tells it.
+        expires_at: Option<u64>,
     },
     /// Cancelled or expired, unpaid.
     Dead,
-    /// The wallet has no such invoice.
+    /// The wallet says that it has no such invoice. Some say so of live ones, and for a while of paid ones.
     Unknown,
+    /// The wallet answered with an error of its own, which tells nothing of the invoice: its text.
+    Unclear(String),
     /// This wallet can't look anything up.
     CannotLookUp,
 }
@@ -118,14 +142,20 @@ pub enum Lookup {
 impl fmt::Debug for Lookup {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Lookup::Settled { preimage, received } => {
-                f.debug_struct("Settled").field("preimage", preimage).field("received", received).finish()
+            Lookup::Settled { preimage, received, remarks } => {
+                let mut shown = f.debug_struct("Settled");
+                shown
+                    .field("preimage", preimage)
+                    .field("received", received)
+                    .field("remarks", remarks)
+                    .finish()
             }
             Lookup::Pending { expires_at, .. } => {
                 f.debug_struct("Pending").field("expires_at", expires_at).finish_non_exhaustive()
             }
             Lookup::Dead => f.write_str("Dead"),
             Lookup::Unknown => f.write_str("Unknown"),
+            Lookup::Unclear(said) => f.debug_tuple("Unclear").field(said).finish(),
             Lookup::CannotLookUp => f.write_str("CannotLookUp"),
         }
     }
@@ -147,8 +177,10 @@ pub struct Settlement {
     pub payment_hash: PaymentHash,
     /// The preimage, where the wallet tells it. It matches the payment hash. Its `Debug` shows nothing.
     pub preimage: Option<Preimage>,
-    /// What was received.
-    pub received: Msat,
+    /// What was received, where the wallet tells it.
+    pub received: Option<Msat>,
+    /// What is different about it, though it counts.
+    pub remarks: Vec<Remark>,
 }
 
 /// The calls of a kind of wallet, by the names that an operator permits them under.
@@ -177,4 +209,13 @@ pub struct Health {
     pub network: Option<String>,
     /// Whether it has caught up with the chain, where it tells.
     pub synced: Option<bool>,
+    /// What the operator should know of it, such as a channel that payers can't find.
+    pub remarks: Vec<Remark>,
+}
+
+impl Health {
+    /// Of a wallet that tells nothing but its kind.
+    pub fn of(node: impl Into<String>) -> Health {
+        Health { node: node.into(), network: None, synced: None, remarks: Vec::new() }
+    }
 }

@@ -55,7 +55,7 @@ pub async fn is_healthy(wallet: &dyn Lightning) {
 /// Amounts from 1 msat, descriptions of all kinds, expiries of all lengths.
 pub async fn makes_what_is_asked(wallet: &dyn Lightning) {
     let asks = [
-        (1, String::new(), 60),
+        (1, String::new(), 90),
         (999, "weather".to_owned(), 600),
         (10_001, "caf\u{e9} \u{26a1} \"quoted\", with a comma\nand a line".to_owned(), 3600),
         (2_100_000, "\u{20ac}".repeat(400), 86_400),
@@ -99,7 +99,7 @@ pub async fn an_unpaid_invoice_is_pending(wallet: &dyn Lightning) {
     let invoice = make(wallet, 2000).await;
     match wallet.look_up(invoice.payment_hash).await.expect("a look-up") {
         Lookup::Pending { bolt11, expires_at } => {
-            assert_eq!(expires_at, invoice.expires_at);
+            assert!(expires_at.is_none_or(|at| at == invoice.expires_at), "{expires_at:?}");
             assert!(bolt11.is_none_or(|text| text == invoice.bolt11), "another invoice for the same hash");
         }
         Lookup::CannotLookUp => {}
@@ -113,8 +113,8 @@ pub async fn a_paid_invoice_is_settled(wallet: &dyn Lightning, world: &dyn World
     world.pay(&invoice.bolt11).await;
     for _ in 0..2 {
         match wallet.look_up(invoice.payment_hash).await.expect("a look-up") {
-            Lookup::Settled { preimage, received } => {
-                assert!(received >= Msat(3000), "received {received}");
+            Lookup::Settled { preimage, received, .. } => {
+                assert!(received.is_none_or(|received| received >= Msat(3000)), "received {received:?}");
                 assert!(preimage.is_none_or(|preimage| preimage.matches(&invoice.payment_hash)));
             }
             Lookup::CannotLookUp => {}
@@ -174,7 +174,8 @@ pub async fn a_settlement_is_pushed(wallet: &dyn Lightning, world: &dyn World) {
     let paid = make(wallet, 6000).await;
     world.pay(&paid.bolt11).await;
     let settlement = settlement_of(&mut settlements, &paid, &unpaid).await;
-    assert!(settlement.received >= Msat(6000), "received {}", settlement.received);
+    let received = settlement.received;
+    assert!(received.is_none_or(|received| received >= Msat(6000)), "received {received:?}");
     assert!(settlement.preimage.is_none_or(|preimage| preimage.matches(&paid.payment_hash)));
 }
 

@@ -16,9 +16,6 @@ use crate::pause::{FIRST_PAUSE, Gate};
 /// The largest answer: far more than any call here has, little enough to bound what a wallet can cost us.
 const LARGEST: usize = 256 * 1024;
 
-/// The longest part of a wallet's own text that is passed on.
-const LONGEST_TEXT: usize = 200;
-
 /// Connections to one wallet.
 pub(crate) struct Web {
     gate: Gate,
@@ -140,16 +137,6 @@ pub(crate) fn innermost(error: &dyn Error) -> String {
         cause = source;
     }
     cause.to_string()
-}
-
-/// A wallet's text, fit for a log: short, on one line.
-pub(crate) fn shown(text: &str) -> String {
-    let mut text: String =
-        text.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST_TEXT).collect();
-    if text.is_empty() {
-        text.push_str("no reason given");
-    }
-    text
 }
 
 /// From now on, by a call that may take so long.

@@ -13,7 +13,7 @@ use l402::{Msat, PaymentHash};
 use lightning::conformance::{self, World};
 use lightning::{InvoiceRequest, Lightning, LightningError};
 use lnsim::{LncOptions, Permit, Sim};
-use settings::{BackendConfig, BackendSettings, LncSettings, Secret};
+use settings::{BackendConfig, BackendSettings, LncSettings, RouteHints, Secret};
 use tokio::runtime::Runtime;
 
 use support::{PATIENCE, notes, session, sim, until, wallet};
@@ -141,7 +141,12 @@ fn a_word_that_is_none_is_told_at_the_start_by_its_place() {
         mailbox: sim.mailbox_address(),
         certificate: Some(std::fs::read(sim.tls_cert_path()).unwrap()),
     });
-    let settings = BackendSettings { name: "remote".to_owned(), timeout_ms: 10_000, config };
+    let settings = BackendSettings {
+        name: "remote".to_owned(),
+        timeout_ms: 10_000,
+        route_hints: RouteHints::Auto,
+        config,
+    };
     let error = lightning::open(&settings, &notes(), state.path()).err().unwrap().to_string();
     assert!(error.contains("word 3") && !error.contains("cagee"), "{error}");
 }

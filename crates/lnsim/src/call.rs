@@ -1,6 +1,6 @@
 //! One call that was let in, by whichever front door: the faults that it meets before and after it takes effect.
 
-use crate::fault::CallFaults;
+use crate::book::CallFaults;
 use crate::method::Method;
 use crate::world::World;
 
@@ -16,16 +16,20 @@ pub(crate) struct Call<'a> {
     pub(crate) world: &'a World,
     faults: CallFaults,
     connection: Option<ConnectionId>,
+    method: Method,
 }
 
 impl<'a> Call<'a> {
     /// A call of `method`, with the faults that are set for it.
     pub(crate) fn new(world: &'a World, method: Method, connection: Option<ConnectionId>) -> Self {
-        Self { world, faults: world.faults().at_call(method), connection }
+        Self { world, faults: world.faults().at_call(method), connection, method }
     }
 
-    /// What may happen before the call takes effect.
-    pub(crate) async fn before(&mut self) -> Result<(), Refusal> {
+    /// What may happen before the call takes effect; `limited` is how the door refuses one call too many.
+    pub(crate) async fn before(&mut self, limited: (i32, &str)) -> Result<(), Refusal> {
+        if self.world.faults().is_limited(self.method) {
+            return Err((limited.0, limited.1.to_owned()));
+        }
         if self.faults.hang {
             std::future::pending::<()>().await;
         }

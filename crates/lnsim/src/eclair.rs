@@ -15,7 +15,10 @@ use crate::call::Call;
 use crate::http::{self, Answer, Ask, Door};
 use crate::ledger::{Hash32, Invoice, LedgerError, State};
 use crate::method::Method;
-use crate::world::{InvoiceSpec, World};
+use crate::world::{Channels, InvoiceSpec, World};
+
+/// How one call too many is refused, by whatever stands before it.
+const LIMITED: (i32, &str) = (429, "too many requests");
 
 /// How late a wrong password is answered, so that guessing is slow.
 const WRONG_PASSWORD: Duration = Duration::from_secs(1);
@@ -64,6 +67,7 @@ impl Eclair {
                 (Method::CancelInvoice, false)
             }
             "/getinfo" => (Method::GetInfo, false),
+            "/channels" => (Method::ListChannels, false),
             "/ws" => (Method::SubscribeInvoices, true),
             _ => return error(404, "The requested resource could not be found."),
         };
@@ -75,11 +79,12 @@ impl Eclair {
         }
         self.world.calls.add(method);
         let mut call = Call::new(&self.world, method, Some(ask.connection()));
-        if let Err(refusal) = call.before().await {
+        if let Err(refusal) = call.before(LIMITED).await {
             return refused(refusal);
         }
         let answer = match method {
             Method::AddInvoice => self.create_invoice(&ask),
+            Method::ListChannels => self.channels(),
             Method::LookupInvoice => self.received_info(&ask),
             Method::CancelInvoice => self.delete_invoice(&ask),
             _ => self.info(),
@@ -119,6 +124,10 @@ impl Eclair {
             // eclair.invoice-expiry is an hour unless it is set otherwise.
             expiry_s: number(ask, "expireIn")?.unwrap_or(3600),
             cltv_expiry: 24,
+            hints: ask
+                .form
+                .get("privateChannelIds")
+                .is_some_and(|ids| ids.split(',').all(|id| id.len() == 64)),
             ..InvoiceSpec::default()
         };
         match self.world.create(spec) {
@@ -133,14 +142,20 @@ impl Eclair {
 
     fn received_info(&self, ask: &Ask) -> Result<Answer, Box<Answer>> {
         let hash = ask.form.get("paymentHash").and_then(hash32).ok_or_else(|| malformed("paymentHash"))?;
-        let found = self.world.with_ledger(|ledger, now| (ledger.look_up(&hash, now), now));
         let not_found = || failed(404, "Not found");
-        let (Ok(invoice), now) = found else { return Err(not_found()) };
+        let report = self.world.faults().report(Method::LookupInvoice);
+        let invoice = match self.world.look_up(&hash) {
+            Ok(invoice) => invoice,
+            Err(None) => return Err(not_found()),
+            Err(Some(said)) => return Err(Box::new(refused(said))),
+        };
+        let (settled, now) = (invoice.state == State::Settled, self.world.now());
         let status = match invoice.state {
             State::Settled => {
-                json!({ "type": "received", "amount": invoice.amt_paid_msat, "receivedAt": time(invoice.settled_at) })
+                let amount = report.received_json(&invoice);
+                json!({ "type": report.state("received"), "amount": amount, "receivedAt": time(invoice.settled_at) })
             }
-            State::Open | State::Accepted => json!({ "type": "pending" }),
+            State::Open | State::Accepted => json!({ "type": report.state("pending") }),
             State::Canceled if now > invoice.created + invoice.expiry_s => json!({ "type": "expired" }),
             // Eclair has no cancelled invoices: they are deleted.
             State::Canceled => return Err(not_found()),
@@ -150,7 +165,10 @@ impl Eclair {
             &json!({
                 "invoice": self.invoice(&invoice),
                 // Whatever the status is.
-                "paymentPreimage": HEXLOWER.encode(&invoice.preimage),
+                "paymentPreimage": match settled {
+                    true => report.preimage_json(&invoice),
+                    false => HEXLOWER.encode(&invoice.preimage).into(),
+                },
                 "paymentType": "Standard",
                 "createdAt": time(invoice.created),
                 "status": status,
@@ -167,6 +185,24 @@ impl Eclair {
             }
             Err(_) => Err(failed(400, "API call failed: check logs for more details")),
         }
+    }
+
+    /// As much of a channel as says whether it is announced.
+    fn channels(&self) -> Result<Answer, Box<Answer>> {
+        let channel = |number: u8, announced: bool| {
+            json!({
+                "nodeId": HEXLOWER.encode(&self.world.payer.public()),
+                "channelId": format!("{number:064x}"),
+                "state": "NORMAL",
+                "data": { "commitments": { "channelParams": { "channelFlags": { "announceChannel": announced } } } },
+            })
+        };
+        let channels: Vec<Value> = match self.world.channels() {
+            Channels::Public => vec![channel(1, true)],
+            Channels::Private(count) => (0..count).map(|number| channel(number, false)).collect(),
+            Channels::None => Vec::new(),
+        };
+        Ok(http::json(200, &Value::from(channels)))
     }
 
     fn info(&self) -> Result<Answer, Box<Answer>> {
@@ -214,23 +250,26 @@ impl Eclair {
         let mut settled = self.world.subscribe(0, 0);
         self.world.calls.add(Method::SubscribeInvoices);
         let mut call = Call::new(&self.world, Method::SubscribeInvoices, Some(ask.connection()));
-        if let Err(refusal) = call.before().await {
+        if let Err(refusal) = call.before(LIMITED).await {
             return refused(refusal);
         }
         let Some((answer, socket)) = ask.websocket() else {
             return error(400, "Expected WebSocket Upgrade request");
         };
         call.after().await;
-        let events = self.options.events;
+        let (events, world) = (self.options.events, self.world.clone());
         tokio::spawn(async move {
             let Some(mut socket) = socket.await else { return };
             loop {
                 tokio::select! {
                     invoice = settled.recv() => {
                         let Some(invoice) = invoice else { return };
-                        if invoice.state == State::Settled
-                            && socket.stream.send(Message::text(event(events, &invoice).to_string())).await.is_err()
-                        {
+                        if invoice.state != State::Settled {
+                            continue;
+                        }
+                        let report = world.faults().report(Method::SubscribeInvoices);
+                        let event = event(events, &invoice, report.received_msat(&invoice));
+                        if socket.stream.send(Message::text(event.to_string())).await.is_err() {
                             return;
                         }
                     }
@@ -250,9 +289,8 @@ impl Door for Eclair {
 }
 
 /// A payment, in two parts where there are parts.
-fn event(events: EclairEvents, invoice: &Invoice) -> Value {
+fn event(events: EclairEvents, invoice: &Invoice, amount: u64) -> Value {
     let hash = HEXLOWER.encode(&invoice.hash);
-    let amount = invoice.amt_paid_msat;
     let (channel, other) = ("00".repeat(32), "11".repeat(32));
     let millis = invoice.settled_at * 1000;
     let first = amount / 2;

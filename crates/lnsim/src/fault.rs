@@ -3,8 +3,9 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use crate::ledger::{FailureReason, Settlement};
+use crate::ledger::FailureReason;
 use crate::method::Method;
+use crate::quirk::Quirk;
 
 /// What goes wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +43,12 @@ pub enum FaultKind {
     FailPayment(FailureReason),
     /// `SubscribeInvoices` stays connected and says nothing; looking up is the only way to learn of a settlement.
     PushSilent,
+    /// The wallet's clock is so many seconds ahead, or behind if it is negative.
+    Clock(i64),
+    /// Connections stay open and carry nothing any more, in either direction, as behind a firewall that forgot them.
+    Freeze,
+    /// The wallet does something differently from its specification.
+    Quirk(Quirk),
 }
 
 /// A [`FaultKind`], the calls that it concerns, and how many of them.
@@ -96,6 +103,12 @@ impl Fault {
     }
 }
 
+impl From<Quirk> for Fault {
+    fn from(quirk: Quirk) -> Self {
+        Self::new(FaultKind::Quirk(quirk))
+    }
+}
+
 impl From<FaultKind> for Fault {
     fn from(kind: FaultKind) -> Self {
         Self::new(kind)
@@ -107,7 +120,10 @@ impl From<FaultKind> for Fault {
 #[error(
     "expected KIND[@CALL][*COUNT], where KIND is delay=MS, hang, refuse=CODE:TEXT, drop, refuse-connections, \
      hang-connections, wrong-amount=MSAT, wrong-hash, wrong-network, expired, settle-later, hold, \
-     fail=timeout|no-route|error|details|balance or push-silent"
+     fail=timeout|no-route|error|details|balance, push-silent, clock=SECONDS, freeze, describe=hash|empty|none|TEXT, \
+     expiry=S, expiry-max=S, preimage=zero|other|uuid|long|empty|none, received=MSAT|none|text, \
+     unknown[=CODE:TEXT][,until=settled|MS], limit=N/min, text-max=N|ascii or \
+     spelling=capitals|textual-truth|numeric-truth|empty-error"
 )]
 pub struct BadFault;
 
@@ -153,146 +169,11 @@ impl FromStr for Fault {
                 _ => return Err(BadFault),
             }),
             ("push-silent", None) => FaultKind::PushSilent,
-            _ => return Err(BadFault),
+            ("clock", Some(seconds)) => FaultKind::Clock(seconds.parse().map_err(|_| BadFault)?),
+            ("freeze", None) => FaultKind::Freeze,
+            _ => FaultKind::Quirk(text.parse().map_err(|_| BadFault)?),
         };
         Ok(Self { kind, method, times })
-    }
-}
-
-/// What happens to the answer of one call.
-#[derive(Default)]
-pub(crate) struct CallFaults {
-    pub(crate) delay: Duration,
-    pub(crate) hang: bool,
-    pub(crate) refuse: Option<(i32, String)>,
-    pub(crate) drop: bool,
-}
-
-/// What happens to one new invoice.
-#[derive(Default)]
-pub(crate) struct InvoiceFaults {
-    pub(crate) amount_msat: Option<u64>,
-    pub(crate) hash: bool,
-    pub(crate) network: bool,
-    pub(crate) expired: bool,
-}
-
-/// What happens to one payment.
-#[derive(Clone, Copy)]
-pub(crate) enum PaymentFault {
-    Settle(Settlement),
-    Fail(FailureReason),
-}
-
-/// The faults that are set.
-#[derive(Default)]
-pub(crate) struct FaultBook {
-    faults: Vec<Fault>,
-}
-
-impl FaultBook {
-    pub(crate) fn set(&mut self, fault: Fault) {
-        self.faults.push(fault);
-    }
-
-    pub(crate) fn clear(&mut self) {
-        self.faults.clear();
-    }
-
-    /// What happens to the answer of this call of `method`.
-    pub(crate) fn at_call(&mut self, method: Method) -> CallFaults {
-        let mut found = CallFaults::default();
-        self.draw(method, |kind| match kind {
-            FaultKind::Delay(time) => {
-                found.delay += *time;
-                true
-            }
-            FaultKind::Hang => {
-                found.hang = true;
-                true
-            }
-            FaultKind::Refuse { code, text } => {
-                found.refuse = Some((*code, text.clone()));
-                true
-            }
-            FaultKind::Drop => {
-                found.drop = true;
-                true
-            }
-            _ => false,
-        });
-        found
-    }
-
-    /// What happens to this new invoice.
-    pub(crate) fn at_invoice(&mut self) -> InvoiceFaults {
-        let mut found = InvoiceFaults::default();
-        self.draw(Method::AddInvoice, |kind| match kind {
-            FaultKind::WrongAmount(msat) => {
-                found.amount_msat = Some(*msat);
-                true
-            }
-            FaultKind::WrongHash => {
-                found.hash = true;
-                true
-            }
-            FaultKind::WrongNetwork => {
-                found.network = true;
-                true
-            }
-            FaultKind::Expired => {
-                found.expired = true;
-                true
-            }
-            _ => false,
-        });
-        found
-    }
-
-    /// What happens to this payment.
-    pub(crate) fn at_payment(&mut self) -> PaymentFault {
-        let mut found = PaymentFault::Settle(Settlement::Now);
-        self.draw(Method::SendPaymentV2, |kind| match kind {
-            FaultKind::SettleLater => {
-                found = PaymentFault::Settle(Settlement::Later);
-                true
-            }
-            FaultKind::Hold => {
-                found = PaymentFault::Settle(Settlement::Hold);
-                true
-            }
-            FaultKind::FailPayment(reason) => {
-                found = PaymentFault::Fail(*reason);
-                true
-            }
-            _ => false,
-        });
-        found
-    }
-
-    /// Whether this event is kept from the subscribers.
-    pub(crate) fn silences_push(&mut self) -> bool {
-        let mut silent = false;
-        self.draw(Method::SubscribeInvoices, |kind| {
-            let hit = *kind == FaultKind::PushSilent;
-            silent |= hit;
-            hit
-        });
-        silent
-    }
-
-    /// Offers each fault that may concern `method` to `take`, and uses up one of each that it takes.
-    fn draw(&mut self, method: Method, mut take: impl FnMut(&FaultKind) -> bool) {
-        self.faults.retain_mut(|fault| {
-            let concerned = fault.method.is_none_or(|only| only == method) && fault.times != Some(0);
-            if concerned
-                && take(&fault.kind)
-                && let Some(times) = &mut fault.times
-            {
-                *times -= 1;
-            }
-            fault.times != Some(0)
-        });
     }
 }
 
@@ -305,29 +186,13 @@ mod tests {
     fn a_fault_is_read_from_text() {
         let fault: Fault = "delay=200@AddInvoice*3".parse().unwrap();
         assert_eq!(fault, Fault::delay(200).at(Method::AddInvoice).times(3));
+        let quirk: Fault = "expiry=300@AddInvoice".parse().unwrap();
+        assert_eq!(quirk, Fault::from(Quirk::Expiry(300)).at(Method::AddInvoice));
+        assert_eq!("clock=-3600".parse(), Ok(Fault::new(FaultKind::Clock(-3600))));
         let fault: Fault = "refuse=14:node is: busy@lookupinvoice".parse().unwrap();
         assert_eq!(fault, Fault::refuse(14, "node is: busy").at(Method::LookupInvoice));
         for bad in ["", "delay", "delay=x", "hang=1", "hang@Nothing", "hang*many", "refuse=14", "fail=why"] {
             assert_eq!(bad.parse::<Fault>(), Err(BadFault), "{bad}");
         }
-    }
-
-    #[test]
-    fn a_counted_fault_ends_and_another_call_does_not_use_it_up() {
-        let mut book = FaultBook::default();
-        book.set(Fault::hang().at(Method::AddInvoice).times(2));
-        assert!(!book.at_call(Method::GetInfo).hang);
-        assert!(book.at_call(Method::AddInvoice).hang);
-        assert!(book.at_call(Method::AddInvoice).hang);
-        assert!(!book.at_call(Method::AddInvoice).hang);
-    }
-
-    #[test]
-    fn a_fault_of_another_kind_is_not_used_up() {
-        let mut book = FaultBook::default();
-        book.set(Fault::new(FaultKind::WrongHash).times(1));
-        assert!(!book.at_call(Method::AddInvoice).hang);
-        assert!(book.at_invoice().hash);
-        assert!(!book.at_invoice().hash);
     }
 }

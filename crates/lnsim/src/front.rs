@@ -21,7 +21,10 @@ use crate::ledger::{Hash32, LedgerError, Payment, PaymentStatus};
 use crate::messages::{amount, exact_hash, looked_up, rpc_invoice, rpc_payment, signed, spec};
 use crate::method::Method;
 use crate::permits::Oven;
-use crate::world::World;
+use crate::world::{Channels, World};
+
+/// How one call too many is refused.
+const LIMITED: (i32, &str) = (8, "too many requests");
 
 /// The front door. Cloning it makes another handle of the same.
 #[derive(Clone)]
@@ -56,7 +59,7 @@ async fn answer<T>(mut call: Call<'_>, work: impl FnOnce(&World) -> Result<T, St
 }
 
 async fn before(call: &mut Call<'_>) -> Result<(), Status> {
-    call.before().await.map_err(|(code, text)| Status::new(Code::from_i32(code), text))
+    call.before(LIMITED).await.map_err(|(code, text)| Status::new(Code::from_i32(code), text))
 }
 
 #[async_trait]
@@ -80,8 +83,15 @@ impl Lightning for Front {
         let call = self.enter(&request, Method::LookupInvoice)?;
         let hash = looked_up(request.get_ref())?;
         answer(call, |world| {
-            let found = world.with_ledger(|ledger, now| ledger.look_up(&hash, now));
-            found.map(rpc_invoice).map_err(|error| Status::not_found(error.to_string()))
+            let report = world.faults().report(Method::LookupInvoice);
+            match world.look_up(&hash) {
+                Ok(invoice) => Ok(rpc_invoice(invoice, &report)),
+                Err(Some((code, text))) => Err(Status::new(Code::from_i32(code), text)),
+                Err(None) => {
+                    let missing = world.with_ledger(|ledger, now| ledger.look_up(&hash, now)).err();
+                    Err(Status::not_found(missing.unwrap_or(LedgerError::NotFound).to_string()))
+                }
+            }
         })
         .await
     }
@@ -106,7 +116,12 @@ impl Lightning for Front {
         call.after().await;
         let first = events.recv().await;
         let events = tokio_stream::iter(first).chain(UnboundedReceiverStream::new(events));
-        Ok(Response::new(Box::pin(events.map(|invoice| Ok(rpc_invoice(invoice))))))
+        let world = self.world.clone();
+        let reported = events.map(move |invoice| {
+            let report = world.faults().report(Method::SubscribeInvoices);
+            Ok(rpc_invoice(invoice, &report))
+        });
+        Ok(Response::new(Box::pin(reported)))
     }
 
     async fn decode_pay_req(&self, request: Request<lnrpc::PayReqString>) -> Answer<lnrpc::PayReq> {
@@ -186,10 +201,15 @@ impl Lightning for Front {
                 capacity: remote + local,
                 local_balance: local,
                 remote_balance: remote,
-                private: false,
+                private: matches!(world.channels(), Channels::Private(_)),
                 initiator: false,
             };
-            Ok(lnrpc::ListChannelsResponse { channels: vec![channel] })
+            let channels = match world.channels() {
+                Channels::Public => vec![channel],
+                Channels::Private(count) => vec![channel; count.into()],
+                Channels::None => Vec::new(),
+            };
+            Ok(lnrpc::ListChannelsResponse { channels })
         })
         .await
     }

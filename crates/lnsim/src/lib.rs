@@ -14,6 +14,7 @@
 
 pub mod bolt11;
 pub mod bolt12;
+mod book;
 mod call;
 mod cln;
 mod eclair;
@@ -22,6 +23,7 @@ mod front;
 mod http;
 mod identity;
 pub mod ledger;
+mod line;
 mod listener;
 mod lnc;
 mod lnurl;
@@ -29,6 +31,7 @@ mod messages;
 mod method;
 mod nwc;
 mod permits;
+mod quirk;
 mod sim;
 mod world;
 
@@ -37,9 +40,10 @@ pub use fault::{BadFault, Fault, FaultKind};
 pub use identity::IdentityError;
 pub use ledger::{FailureReason, Hash32, Invoice as InvoiceView, LedgerError, State};
 pub use lnc::{Gbn, Limits, LncOptions, LncSession, Packets, Sky, Weather};
-pub use lnurl::{LnurlOptions, Told};
+pub use lnurl::{Hashed, LnurlOptions, Told, VerifyAt, Written};
 pub use method::{Method, UnknownMethod};
-pub use nwc::{NwcDoor, NwcError, NwcOptions};
+pub use nwc::{Authentication, InfoEvent, NwcDoor, NwcError, NwcOptions, Tags};
 pub use permits::Permit;
+pub use quirk::{BadQuirk, Described, OddPreimage, OddReceived, Quirk, Spelling, Until};
 pub use sim::{CallsMissing, PayError, Sim, SimOptions, StartError};
-pub use world::{CreateError, InvoiceSpec};
+pub use world::{Channels, CreateError, InvoiceSpec};

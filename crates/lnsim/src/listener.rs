@@ -12,7 +12,7 @@ use lnd_rpc::lnrpc::lightning_server::LightningServer;
 use lnd_rpc::routerrpc::router_server::RouterServer;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_stream::wrappers::UnboundedReceiverStream;
@@ -21,6 +21,7 @@ use tonic::transport::server::Connected;
 
 use crate::call::ConnectionId;
 use crate::front::Front;
+use crate::line::Line;
 use crate::world::World;
 
 /// How long a client may take over the TLS handshake.
@@ -109,11 +110,12 @@ pub(crate) async fn serve(
     port: Port,
     world: Arc<World>,
     connections: Door,
-    tls: TlsAcceptor,
+    tls: watch::Receiver<TlsAcceptor>,
     modes: mpsc::UnboundedReceiver<ModeChange>,
 ) {
     accept_all(port, modes, |stream| {
-        tokio::spawn(handshake(stream, tls.clone(), world.clone(), connections.clone()));
+        let tls = tls.borrow().clone();
+        tokio::spawn(handshake(stream, tls, world.clone(), connections.clone()));
     })
     .await;
 }
@@ -189,11 +191,11 @@ pub(crate) struct Registered {
 }
 
 impl Registered {
-    pub(crate) fn new(stream: TcpStream, world: Arc<World>) -> io::Result<(TcpStream, Self)> {
+    pub(crate) fn new(stream: TcpStream, world: Arc<World>) -> io::Result<(Line, Self)> {
         let stream = stream.into_std()?;
         let id = world.connections.add(stream.try_clone()?);
-        let registered = Self { id, world };
-        Ok((TcpStream::from_std(stream)?, registered))
+        let line = Line::new(TcpStream::from_std(stream)?, &world);
+        Ok((line, Self { id, world }))
     }
 
     /// By what it can be cut.
@@ -217,8 +219,8 @@ pub(crate) struct Connection {
 /// What bytes come by.
 trait Bytes: AsyncRead + AsyncWrite + Send + Unpin {}
 
-impl Bytes for TlsStream<TcpStream> {}
-impl Bytes for TcpStream {}
+impl Bytes for TlsStream<Line> {}
+impl Bytes for Line {}
 
 impl Connected for Connection {
     type ConnectInfo = ConnectionId;

@@ -31,6 +31,57 @@ pub struct LnurlOptions {
     pub whole_sats: bool,
     /// The least that can be sent, msat.
     pub min_sendable: u64,
+    /// The most that can be sent, msat.
+    pub max_sendable: u64,
+    /// How the two are written.
+    pub bounds: Written,
+    /// Where `verify` is said to be.
+    pub verify_at: VerifyAt,
+    /// How invoices are described.
+    pub hash: Hashed,
+    /// Whether the callback has an `amount` of its own already.
+    pub callback_amount: bool,
+}
+
+/// How numbers are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Written {
+    /// As whole numbers.
+    Whole,
+    /// As texts.
+    Text,
+    /// With a fraction.
+    Float,
+    /// The most beyond 64 bits.
+    Huge,
+}
+
+/// Where an invoice's `verify` is said to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VerifyAt {
+    /// Where it is.
+    Here,
+    /// At another host, by http.
+    Http,
+    /// In a private network.
+    Private,
+    /// At a path without a host.
+    Relative,
+    /// Nowhere: an empty text.
+    Empty,
+    /// At an address of 2000 letters.
+    Long,
+}
+
+/// How invoices are described.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hashed {
+    /// By the hash of the metadata, as LUD-06 has it.
+    Metadata,
+    /// By the hash of something else.
+    Other,
+    /// By a text.
+    Text,
 }
 
 /// When an LNURL server's look-up tells the preimage.
@@ -48,7 +99,18 @@ impl Default for LnurlOptions {
     /// `alice`, who can be looked up, takes any amount and tells the preimage at the wrong time.
     fn default() -> Self {
         let user = "alice".to_owned();
-        Self { user, verify: true, preimage: Told::Always, whole_sats: false, min_sendable: 1 }
+        Self {
+            user,
+            verify: true,
+            preimage: Told::Always,
+            whole_sats: false,
+            min_sendable: 1,
+            max_sendable: 100_000_000_000,
+            bounds: Written::Whole,
+            verify_at: VerifyAt::Here,
+            hash: Hashed::Metadata,
+            callback_amount: false,
+        }
     }
 }
 
@@ -78,7 +140,7 @@ impl Lnurl {
         };
         self.world.calls.add(method);
         let mut call = Call::new(&self.world, method, Some(ask.connection()));
-        if let Err((code, text)) = call.before().await {
+        if let Err((code, text)) = call.before((429, "slow down")).await {
             return error(u16::try_from(code).unwrap_or(500), &text);
         }
         let answer = match method {
@@ -92,14 +154,22 @@ impl Lnurl {
 
     fn pay_request(&self, ask: &Ask, user: &str) -> Result<Answer, Box<Answer>> {
         self.is_known(user)?;
+        let LnurlOptions { min_sendable, max_sendable, .. } = self.options;
+        let (least, most) = match self.options.bounds {
+            Written::Whole => (json!(min_sendable), json!(max_sendable)),
+            Written::Text => (json!(min_sendable.to_string()), json!(max_sendable.to_string())),
+            Written::Float => (json!(min_sendable as f64), json!(max_sendable as f64 + 0.5)),
+            Written::Huge => (json!(min_sendable), json!(1e30)),
+        };
+        let own_amount = if self.options.callback_amount { "&amount=21000" } else { "" };
         Ok(http::json(
             200,
             &json!({
                 "tag": "payRequest",
                 // It has a query already.
-                "callback": format!("http://{}/pay/callback?user={user}", host(ask)),
-                "minSendable": self.options.min_sendable,
-                "maxSendable": 100_000_000_000_u64,
+                "callback": format!("http://{}/pay/callback?user={user}{own_amount}", host(ask)),
+                "minSendable": least,
+                "maxSendable": most,
                 "metadata": self.metadata(),
                 "commentAllowed": 0,
             }),
@@ -110,13 +180,17 @@ impl Lnurl {
         self.is_known(user)?;
         let amount = ask.query.get("amount").and_then(|text| text.parse::<u64>().ok());
         let amount_msat = amount
-            .filter(|amount| *amount >= self.options.min_sendable)
+            .filter(|amount| (self.options.min_sendable..=self.options.max_sendable).contains(amount))
             .ok_or_else(|| failed(200, "Amount out of bounds."))?;
         let amount_msat = if self.options.whole_sats { amount_msat / 1000 * 1000 } else { amount_msat };
         let spec = InvoiceSpec {
             amount_msat,
-            memo: String::new(),
-            description_hash: Some(Sha256::digest(self.metadata()).into()),
+            memo: format!("Sats for {}", self.options.user),
+            description_hash: match self.options.hash {
+                Hashed::Metadata => Some(Sha256::digest(self.metadata()).into()),
+                Hashed::Other => Some(Sha256::digest("something else").into()),
+                Hashed::Text => None,
+            },
             expiry_s: EXPIRY_S,
             ..InvoiceSpec::default()
         };
@@ -125,7 +199,15 @@ impl Lnurl {
         let mut answer = json!({ "pr": invoice.bolt11, "routes": [] });
         if self.options.verify {
             let hash = HEXLOWER.encode(&reported);
-            answer["verify"] = format!("http://{}/pay/verify/{hash}", host(ask)).into();
+            answer["verify"] = match self.options.verify_at {
+                VerifyAt::Here => format!("http://{}/pay/verify/{hash}", host(ask)),
+                VerifyAt::Http => format!("http://wallet.example/pay/verify/{hash}"),
+                VerifyAt::Private => format!("https://192.168.1.7/pay/verify/{hash}"),
+                VerifyAt::Relative => format!("/pay/verify/{hash}"),
+                VerifyAt::Empty => String::new(),
+                VerifyAt::Long => format!("http://{}/pay/verify/{hash}?{}", host(ask), "x".repeat(2000)),
+            }
+            .into();
         }
         Ok(http::json(200, &answer))
     }
@@ -134,8 +216,13 @@ impl Lnurl {
         let not_found = || failed(200, "Not found");
         let hash = HEXLOWER_PERMISSIVE.decode(hex.as_bytes()).ok().and_then(|bytes| bytes.try_into().ok());
         let hash = hash.filter(|_| self.options.verify).ok_or_else(not_found)?;
-        let found = self.world.with_ledger(|ledger, now| (ledger.look_up(&hash, now), now));
-        let (Ok(invoice), now) = found else { return Err(not_found()) };
+        let report = self.world.faults().report(Method::LookupInvoice);
+        let invoice = match self.world.look_up(&hash) {
+            Ok(invoice) => invoice,
+            Err(None) => return Err(not_found()),
+            Err(Some((code, text))) => return Err(failed(u16::try_from(code).unwrap_or(500), &text)),
+        };
+        let now = self.world.now();
         // What expired stays unsettled; what was cancelled is gone.
         if invoice.state == State::Canceled && now <= invoice.created + invoice.expiry_s {
             return Err(not_found());
@@ -146,7 +233,12 @@ impl Lnurl {
             Told::Settled => settled,
             Told::Always => true,
         };
-        let preimage = if told { HEXLOWER.encode(&invoice.preimage).into() } else { Value::Null };
+        let preimage = match (told, settled) {
+            (true, true) => report.preimage_json(&invoice),
+            (true, false) => HEXLOWER.encode(&invoice.preimage).into(),
+            (false, _) => Value::Null,
+        };
+        let settled = report.truth(settled);
         Ok(http::json(
             200,
             &json!({ "status": "OK", "settled": settled, "preimage": preimage, "pr": invoice.bolt11 }),

@@ -5,6 +5,7 @@ use lnd_rpc::lnrpc::{self, invoice::InvoiceState, payment::PaymentStatus as RpcS
 use tonic::Status;
 
 use crate::ledger::{FailureReason, Hash32, Invoice, Payment, PaymentStatus, State};
+use crate::quirk::Report;
 use crate::world::InvoiceSpec;
 
 /// What `AddInvoice` is asked for.
@@ -30,6 +31,7 @@ pub(crate) fn spec(ask: lnrpc::Invoice) -> Result<InvoiceSpec, Status> {
         cltv_expiry: ask.cltv_expiry,
         offer: None,
         preimage,
+        hints: ask.private,
     })
 }
 
@@ -68,8 +70,14 @@ pub(crate) fn exact_hash(bytes: &[u8]) -> Result<Hash32, Status> {
     bytes.try_into().map_err(|_| Status::unknown(format!("invalid hash length of {}, want 32", bytes.len())))
 }
 
-pub(crate) fn rpc_invoice(invoice: Invoice) -> lnrpc::Invoice {
-    let (amount_msat, paid_msat) = (signed(invoice.amount_msat), signed(invoice.amt_paid_msat));
+/// An invoice as LND reports it, with its preimage whatever its state.
+pub(crate) fn rpc_invoice(invoice: Invoice, report: &Report) -> lnrpc::Invoice {
+    let paid = if invoice.state == State::Settled { report.received_msat(&invoice) } else { 0 };
+    let (amount_msat, paid_msat) = (signed(invoice.amount_msat), signed(paid));
+    let r_preimage = match invoice.state {
+        State::Settled => report.preimage_bytes(&invoice),
+        State::Open | State::Canceled | State::Accepted => invoice.preimage.to_vec(),
+    };
     let state = match invoice.state {
         State::Open => InvoiceState::Open,
         State::Settled => InvoiceState::Settled,
@@ -78,7 +86,7 @@ pub(crate) fn rpc_invoice(invoice: Invoice) -> lnrpc::Invoice {
     };
     lnrpc::Invoice {
         memo: invoice.memo,
-        r_preimage: invoice.preimage.to_vec(),
+        r_preimage,
         r_hash: invoice.hash.to_vec(),
         value: amount_msat / 1000,
         value_msat: amount_msat,

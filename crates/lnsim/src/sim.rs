@@ -29,7 +29,7 @@ use crate::lnc::{LncOptions, LncSession, Mailbox, Surroundings, Weather, start_s
 use crate::lnurl::{Lnurl, LnurlOptions};
 use crate::method::Method;
 use crate::permits::{Oven, Permit};
-use crate::world::{CreateError, InvoiceSpec, World, random};
+use crate::world::{Channels, CreateError, InvoiceSpec, World, random};
 
 /// How long [`Sim::wait_for_calls`] waits at most: long enough for a loaded machine, short enough for a test.
 const WAIT: Duration = Duration::from_secs(30);
@@ -133,6 +133,8 @@ pub struct Sim {
     /// Connections that need no TLS, for the front door.
     plain: mpsc::UnboundedSender<TcpStream>,
     oven: Arc<Oven>,
+    /// What LND's port shows itself by.
+    tls: watch::Sender<TlsAcceptor>,
     /// `Some` until dropped.
     runtime: Option<Runtime>,
     _temporary: Option<TempDir>,
@@ -175,8 +177,8 @@ impl Sim {
         };
         let (plain, streams) = mpsc::unbounded_channel();
         runtime.spawn(listener::pass_on(streams, door.clone(), world.clone()));
-        let tls = TlsAcceptor::from(identity.server);
-        runtime.spawn(listener::serve(port, world.clone(), door, tls, mode_changes));
+        let tls = watch::Sender::new(TlsAcceptor::from(identity.server));
+        runtime.spawn(listener::serve(port, world.clone(), door, tls.subscribe(), mode_changes));
 
         let modes = Mutex::new(vec![modes]);
         let cln = Arc::new(Cln::new(world.clone(), random()?));
@@ -192,6 +194,7 @@ impl Sim {
             mode,
             plain,
             oven,
+            tls,
             runtime,
             _temporary: temporary,
         };
@@ -332,6 +335,23 @@ impl Sim {
         self.world.advance(seconds);
     }
 
+    /// Gives the receiver other channels.
+    pub fn set_channels(&self, channels: Channels) {
+        self.world.set_channels(channels);
+    }
+
+    /// Replaces the node's certificate, as LND does when its own has expired: connections that exist stay, new ones see the
+    /// new one, and `tls.cert` holds it.
+    ///
+    /// # Errors
+    /// No certificate can be made, or the file can't be written.
+    pub fn renew_certificate(&self) -> Result<(), StartError> {
+        let identity = Identity::generate()?;
+        write(&self.tls_cert_path(), identity.cert_pem.as_bytes(), 0o644)?;
+        self.tls.send_replace(TlsAcceptor::from(identity.server));
+        Ok(())
+    }
+
     /// What the payer can spend, msat.
     pub fn balance_msat(&self) -> u64 {
         self.world.with_ledger(|ledger, _| ledger.balance_msat())
@@ -351,6 +371,8 @@ impl Sim {
                 self.world.connections.cut_all();
             }
             FaultKind::HangConnections => self.set_mode(Mode::Silent),
+            FaultKind::Clock(seconds) => self.world.set_clock_off(seconds),
+            FaultKind::Freeze => self.world.freeze(true),
             _ => self.world.faults().set(fault),
         }
     }
@@ -358,6 +380,8 @@ impl Sim {
     /// Ends all faults; the port serves again. What a fault did to an invoice stays done.
     pub fn clear_faults(&self) {
         self.world.faults().clear();
+        self.world.set_clock_off(0);
+        self.world.freeze(false);
         self.set_mode(Mode::Open);
     }
 

@@ -3,18 +3,19 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::net::{Shutdown, TcpStream};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use sha2::{Digest, Sha256};
 use tokio::sync::{mpsc, watch};
 
-use crate::bolt11::{self, Draft, Network, NodeKey};
+use crate::bolt11::{self, Draft, Extras, Network, NodeKey};
 use crate::bolt12;
-use crate::fault::{FaultBook, PaymentFault};
+use crate::book::{FaultBook, InvoiceFaults, NotFound, PaymentFault};
 use crate::ledger::{Hash32, Invoice, Ledger, LedgerError, NewInvoice, Order, Payment, PaymentStatus, State};
 use crate::method::Calls;
+use crate::quirk::Described;
 
 /// CLTV delta that LND asks of the last hop unless told otherwise, blocks.
 const CLTV_EXPIRY: u64 = 80;
@@ -48,6 +49,20 @@ pub struct InvoiceSpec {
     pub offer: Option<String>,
     /// The preimage; random if there is none.
     pub preimage: Option<[u8; 32]>,
+    /// Whether private channels are named, if there are any.
+    pub hints: bool,
+}
+
+/// The receiver's channels.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Channels {
+    /// One that everybody knows.
+    #[default]
+    Public,
+    /// So many that only who is told knows.
+    Private(u8),
+    /// None.
+    None,
 }
 
 impl fmt::Debug for InvoiceSpec {
@@ -107,6 +122,11 @@ pub(crate) struct World {
     faults: Mutex<FaultBook>,
     payments_changed: watch::Sender<u64>,
     clock_ahead_s: AtomicU64,
+    /// How wrong the receiver's clock is.
+    clock_off_s: AtomicI64,
+    channels: Mutex<Channels>,
+    /// Whether connections carry anything.
+    frozen: watch::Sender<bool>,
     fee_msat: u64,
     pub(crate) calls: Calls,
     pub(crate) connections: Connections,
@@ -121,6 +141,9 @@ impl World {
             faults: Mutex::default(),
             payments_changed: watch::Sender::new(0),
             clock_ahead_s: AtomicU64::new(0),
+            clock_off_s: AtomicI64::new(0),
+            channels: Mutex::default(),
+            frozen: watch::Sender::new(false),
             fee_msat,
             calls: Calls::default(),
             connections: Connections::default(),
@@ -132,7 +155,41 @@ impl World {
     /// Unix seconds, as the simulated nodes have it.
     pub(crate) fn now(&self) -> u64 {
         let real = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        real + self.clock_ahead_s.load(Ordering::Relaxed)
+        let off = self.clock_off_s.load(Ordering::Relaxed);
+        (real + self.clock_ahead_s.load(Ordering::Relaxed)).saturating_add_signed(off)
+    }
+
+    /// Sets the receiver's clock wrong.
+    pub(crate) fn set_clock_off(&self, seconds: i64) {
+        self.clock_off_s.store(seconds, Ordering::Relaxed);
+    }
+
+    /// The receiver's channels.
+    pub(crate) fn channels(&self) -> Channels {
+        *self.channels.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn set_channels(&self, channels: Channels) {
+        *self.channels.lock().unwrap_or_else(PoisonError::into_inner) = channels;
+    }
+
+    /// Stops or starts what connections carry.
+    pub(crate) fn freeze(&self, frozen: bool) {
+        self.frozen.send_replace(frozen);
+    }
+
+    /// Whether connections carry anything, and when that changes.
+    pub(crate) fn frozen(&self) -> watch::Receiver<bool> {
+        self.frozen.subscribe()
+    }
+
+    /// A look-up as it is answered: `Err` for one that is not found, with the words for it if a quirk has them.
+    pub(crate) fn look_up(&self, hash: &Hash32) -> Result<Invoice, NotFound> {
+        let found = self.with_ledger(|ledger, now| ledger.look_up(hash, now)).map_err(|_| None)?;
+        match self.faults().hides(found.state == State::Settled) {
+            Some(not_found) => Err(not_found),
+            None => Ok(found),
+        }
     }
 
     /// Sets the nodes' clock forward.
@@ -152,8 +209,8 @@ impl World {
 
     /// Makes an invoice. The second value is the hash to report, which a fault may have made another than the invoice's.
     pub(crate) fn create(&self, spec: InvoiceSpec) -> Result<(Invoice, Hash32), CreateError> {
-        let spec = checked(spec)?;
         let faults = self.faults().at_invoice();
+        let spec = quirky(checked(spec)?, &faults)?;
         let preimage = spec.preimage.map_or_else(random, Ok)?;
         let hash: Hash32 = Sha256::digest(preimage).into();
         let mut new = NewInvoice {
@@ -182,8 +239,13 @@ impl World {
             expiry_s: new.expiry_s,
             cltv_expiry: new.cltv_expiry,
         };
+        let hints = match self.channels() {
+            Channels::Private(count) if spec.hints => count.into(),
+            Channels::Private(_) | Channels::Public | Channels::None => 0,
+        };
+        let extras = Extras { undescribed: faults.described == Some(Described::Nothing), hints };
         let signed = match &spec.offer {
-            None => self.receiver.sign(&draft),
+            None => self.receiver.sign_with(&draft, &extras),
             Some(offer) => self.receiver.sign_bolt12(offer, &self.payer, random()?, &draft),
         };
         new.bolt11 = signed.map_err(|error| CreateError::Invalid(error.to_string()))?;
@@ -403,5 +465,23 @@ fn checked(mut spec: InvoiceSpec) -> Result<InvoiceSpec, CreateError> {
     if spec.cltv_expiry == 0 {
         spec.cltv_expiry = CLTV_EXPIRY;
     }
+    Ok(spec)
+}
+
+/// What quirks make of what was asked for.
+fn quirky(mut spec: InvoiceSpec, faults: &InvoiceFaults) -> Result<InvoiceSpec, CreateError> {
+    if faults.text_max.is_some_and(|most| spec.memo.len() > most)
+        || (faults.text_ascii && !spec.memo.is_ascii())
+    {
+        return Err(CreateError::Invalid("invalid description: too long or not ASCII".to_owned()));
+    }
+    match &faults.described {
+        Some(Described::Hash) => spec.description_hash = Some(Sha256::digest(&spec.memo).into()),
+        Some(Described::Empty) => (spec.memo, spec.description_hash) = (String::new(), None),
+        Some(Described::Text(text)) => (spec.memo, spec.description_hash) = (text.clone(), None),
+        Some(Described::Nothing) | None => {}
+    }
+    spec.expiry_s = faults.expiry_s.unwrap_or(spec.expiry_s);
+    spec.expiry_s = faults.expiry_max_s.map_or(spec.expiry_s, |most| spec.expiry_s.min(most));
     Ok(spec)
 }

@@ -105,6 +105,8 @@ pub enum Kind {
     Password,
     /// A SOCKS5 proxy's address.
     Socks5,
+    /// Whether invoices name private channels.
+    RouteHints,
     /// The words of a Lightning Node Connect session: secret.
     PairingPhrase,
     /// A mailbox's address.
@@ -194,6 +196,7 @@ impl Kind {
             }
             Self::Password => "a password",
             Self::Socks5 => "host:port or socks5://host:port, without a user name",
+            Self::RouteHints => "auto, on or off",
             Self::PairingPhrase => "the ten words of a session's pairing phrase, with spaces between",
             Self::Mailbox => "host or host:port, perhaps with wss:// or grpcs:// in front",
             Self::MacaroonFile => "the path of a macaroon that LND made, such as invoice.macaroon",

@@ -245,7 +245,7 @@ fn all_that_is_wrong_is_named_at_once_with_its_line() {
     let mut entries = with_backends(top, vec![("a.b", wrong), ("none", Vec::new())]);
     let Value::Table(tables) = &mut entries.last_mut().unwrap().value else { panic!() };
     tables.push(Entry { key: "address".into(), line: 30, value: number() });
-    let known = "of type, address, macaroon, cert, socks5_proxy, timeout";
+    let known = "of type, address, macaroon, cert, socks5_proxy, route_hints, timeout";
     complains(
         &file(0o644, entries),
         &[],

@@ -56,7 +56,7 @@ impl Exam<'_> {
         let text = format!("it answers in {} ms", begun.elapsed().as_millis());
         self.report.line(Check::Reachable, Outcome::Ok, text);
         match health {
-            Ok(Health { node, network, synced }) => {
+            Ok(Health { node, network, synced, remarks: _ }) => {
                 let network = network.map(|network| format!(", on {network}")).unwrap_or_default();
                 match synced {
                     Some(false) => self.report.line(
@@ -77,8 +77,10 @@ impl Exam<'_> {
     /// The invoice that was made, with the same checks as one for a client.
     async fn invoice(&mut self) -> Option<Invoice> {
         let call = self.wallet.calls().create;
-        let made = match within(self.wallet.least()).await {
-            Ok(amount) => {
+        let made = match within(self.wallet.bounds()).await {
+            Ok(bounds) => {
+                let amount =
+                    bounds.least.map_or(Msat(1000), |least| Msat(least.0.max(1).div_ceil(1000) * 1000));
                 let description = "l402 doctor".to_owned();
                 let ask = InvoiceRequest { amount, description, expiry_s: INVOICE_EXPIRY_S };
                 within(self.wallet.create(&ask)).await.map(|invoice| (amount, invoice))

@@ -7,9 +7,9 @@ use l402::{Msat, PaymentHash};
 use lightning::{Invoice, InvoiceRequest};
 use tokio::time::Instant;
 
-use super::{Engine, Failure, INVOICE_EXPIRY_S, backend::Backend, pool::Wanted, unix_now};
+use super::{Engine, Failure, INVOICE_EXPIRY_S, backend::Backend, health::Call, pool::Wanted, unix_now};
 
-/// An invoice that may reach a client: the wallet's module has checked its hash, amount, network and expiry.
+/// An invoice that may reach a client: its hash, amount, network and time to pay were judged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ready {
     /// Its payment hash.
@@ -29,13 +29,14 @@ impl Ready {
         let mut nonce = [0; 28];
         getrandom::fill(&mut nonce)
             .map_err(|error| Failure::internal(format!("no random bytes: {error}")))?;
-        let Invoice { payment_hash, bolt11, expires_at } = made;
+        let Invoice { payment_hash, bolt11, expires_at, .. } = made;
         Ok(Self { payment_hash, bolt11, offer, nonce, expires_at })
     }
 }
 
 impl Engine {
-    /// An invoice that says what is `wanted`, which can be paid for [`INVOICE_EXPIRY_S`] or longer. `backends` are the names
+    /// An invoice that says what is `wanted`, which can be paid for [`INVOICE_EXPIRY_S`] or as long as the
+    /// wallet's invoices can. `backends` are the names
     /// of one or several, separated by a space: the next one is asked where one fails.
     ///
     /// # Errors
@@ -61,12 +62,16 @@ impl Backend {
             description: wanted.description.clone(),
             expiry_s: INVOICE_EXPIRY_S,
         };
-        let made = Ready::new(self.call(self.lightning.create(&ask)).await?, self.lightning.offer())?;
+        let begun = Instant::now();
+        let made = self.call(Call::Create, self.lightning.create(&ask)).await?;
+        let made = Ready::new(made, self.lightning.offer())?;
         if !self.issue(&made, wanted.amount_msat) {
             return Err(self.returned_twice(made.payment_hash));
         }
         self.circuit.works();
-        self.stir(|pool| pool.handed_out(wanted, Instant::now()));
+        let took = begun.elapsed();
+        let life_s = made.expires_at.saturating_sub(unix_now());
+        self.stir(|pool| pool.handed_out(wanted, took, life_s, Instant::now()));
         Ok(made)
     }
 
@@ -87,7 +92,7 @@ impl Backend {
 
     /// Remembers an invoice that goes to a client; `false` if one did already.
     fn issue(self: &Arc<Self>, ready: &Ready, amount_msat: u64) -> bool {
-        self.issued().add(ready.payment_hash, ready.bolt11.clone(), ready.expires_at, amount_msat, unix_now())
+        self.keep(ready.payment_hash, &ready.bolt11, amount_msat, ready.expires_at)
     }
 
     /// Two clients would pay one invoice, and one of them for nothing.

@@ -4,9 +4,8 @@ use std::sync::Arc;
 
 use l402::PaymentHash;
 use lightning::Lookup;
-use store::Settled;
 
-use super::{Failure, admit::LookUpPermit, backend::Backend, unix_now};
+use super::{Failure, admit::LookUpPermit, backend::Backend, health::Call, unix_now};
 
 /// Whether an invoice is paid.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,31 +26,32 @@ impl Backend {
             self.issued().settle(hash, unix_now());
             return Ok(Verdict::Paid);
         }
+        self.recalls(hash).await;
         let is_paid = || self.issued().is_settled(&hash);
         let answer = self.look_ups.ask(hash, is_paid, permit.take(), self.look_up(hash)).await;
         answer.unwrap_or(Ok(Ok(Verdict::Paid)))?
     }
 
     async fn look_up(&self, hash: PaymentHash) -> Result<Verdict, Failure> {
-        match self.call(self.lightning.look_up(hash)).await? {
-            Lookup::Settled { preimage, received } => {
-                let preimage = preimage.map(|preimage| *preimage.expose());
-                let settled = Settled { preimage, received_msat: received.0, at: unix_now() };
-                let paid = self.record(hash, settled).await?;
-                // Too little arrived: this invoice can't be paid any more.
-                Ok(if paid { Verdict::Paid } else { Verdict::Dead })
+        match self.call(Call::LookUp, self.lightning.look_up(hash)).await? {
+            Lookup::Settled { preimage, received, .. } => {
+                self.record(hash, preimage, received).await?;
+                Ok(Verdict::Paid)
             }
             Lookup::Pending { bolt11, expires_at } => Ok(self.pending(hash, bolt11, expires_at)),
-            Lookup::Dead | Lookup::Unknown => Ok(Verdict::Dead),
+            // Some wallets say so of live invoices, and for a while of paid ones: our own record decides.
+            Lookup::Unknown | Lookup::Unclear(_) => Ok(self.pending(hash, None, None)),
+            Lookup::Dead => Ok(Verdict::Dead),
             Lookup::CannotLookUp => Ok(Verdict::CannotLookUp),
         }
     }
 
-    /// An invoice that can't be shown, or not be paid in time, is as good as none.
-    fn pending(&self, hash: PaymentHash, bolt11: Option<String>, expires_at: u64) -> Verdict {
-        let bolt11 = bolt11.or_else(|| self.issued().open(&hash).map(|(bolt11, _)| bolt11));
-        match bolt11 {
-            Some(bolt11) if expires_at > unix_now() => {
+    /// The same invoice for as long as it can be paid, by our own record, or else as the wallet tells. One that can't be
+    /// shown is as good as none.
+    fn pending(&self, hash: PaymentHash, told: Option<String>, told_expiry: Option<u64>) -> Verdict {
+        let known = self.issued().open(&hash);
+        match known.or(told.zip(told_expiry)) {
+            Some((bolt11, expires_at)) if expires_at > unix_now() => {
                 Verdict::Unsettled { bolt11, expires_at, offer: self.lightning.offer() }
             }
             Some(_) | None => Verdict::Dead,

@@ -145,11 +145,16 @@ impl Engine {
         permit: &Arc<LookUpPermit>,
     ) -> Result<Verdict, Failure> {
         let payees = self.payees(names)?;
-        let maker = payees.iter().find(|payee| payee.issued().contains(&hash));
+        let mut maker = payees.iter().find(|payee| payee.issued().contains(&hash));
+        for payee in &payees {
+            if maker.is_none() && payee.recalls(hash).await {
+                maker = Some(payee);
+            }
+        }
         if let (Some(only), _) | (None, [only]) = (maker, payees.as_slice()) {
             return only.verdict(hash, permit).await;
         }
-        // Made before this process was started. One that is down must not keep the others from telling.
+        // Made before this process was started, and not on record. One that is down must not keep the others from telling.
         let mut asked = JoinSet::new();
         for payee in payees {
             let (payee, permit) = (payee.clone(), permit.clone());

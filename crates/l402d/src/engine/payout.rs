@@ -7,7 +7,7 @@ use l402::Msat;
 use lightning::InvoiceRequest;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-use super::{Engine, Failure, INVOICE_EXPIRY_S, backend::Backend};
+use super::{Engine, Failure, INVOICE_EXPIRY_S, backend::Backend, health::Call};
 
 /// How long a wallet may take for an invoice before the next one of its list is asked.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -79,7 +79,7 @@ impl Engine {
         };
         let mut reason = "there is no backend".to_owned();
         for backend in self.paid_out_to(payee).map_err(|failure| failure.reason)? {
-            match timeout(PATIENCE, backend.call_behind(backend.lightning.create(&ask))).await {
+            match timeout(PATIENCE, backend.call_behind(Call::Create, backend.lightning.create(&ask))).await {
                 Ok(Ok(made)) => return Ok(made.bolt11),
                 Ok(Err(failure)) => reason = failure.reason,
                 Err(_) => reason = format!("the backend {} did not answer within {PATIENCE:?}", backend.name),

@@ -26,6 +26,16 @@ const SHELF_LIFE_S: u32 = 600;
 /// The life of an invoice that is made ahead: it waits, and then has as long a life as one that is made when it is
 /// asked for.
 pub(super) const AHEAD_EXPIRY_S: u32 = SHELF_LIFE_S + INVOICE_EXPIRY_S;
+/// The least time to pay that a client gets of an invoice that was made ahead, seconds. Those of a wallet that follows what
+/// it is asked have ten minutes left when they leave the shelf; one that chooses a shorter life has them kept until here.
+const LEAST_LEFT_S: u64 = 120;
+/// An invoice is worth making ahead if it can be kept for so long, seconds.
+const LEAST_SHELF_S: u64 = 30;
+/// How long a wallet whose invoices are too short is not tried again.
+const TOO_SHORT: Duration = Duration::from_secs(600);
+/// A wallet that takes so long over an invoice has one ready from the second client on. Longer than what a first call
+/// takes that has to connect, or to pair.
+const SLOW: Duration = Duration::from_secs(3);
 /// Ready invoices of one wallet at most: some 4 MB.
 const MOST: usize = 8192;
 /// Of these, of one kind at most: something is left for the others.
@@ -64,6 +74,10 @@ pub(super) struct Pool {
     due: Option<Instant>,
     planned: Option<Instant>,
     swept: Option<Instant>,
+    /// Ready invoices at most.
+    most: usize,
+    /// Until when nothing is made ahead, because the wallet's invoices live too short.
+    too_short: Option<Instant>,
     closed: bool,
 }
 
@@ -76,7 +90,8 @@ struct Kind {
 
 struct Waiting {
     invoice: Ready,
-    since: Instant,
+    /// Until when it may be handed out.
+    until: Instant,
 }
 
 /// What to do next.
@@ -102,7 +117,8 @@ pub(super) enum NotKept {
 }
 
 impl Pool {
-    pub(super) fn new() -> Self {
+    /// A pool of `most` invoices at most, and of [`MOST`] in any case.
+    pub(super) fn new(most: usize) -> Self {
         Self {
             kinds: HashMap::new(),
             ready: HashSet::new(),
@@ -110,6 +126,8 @@ impl Pool {
             due: None,
             planned: None,
             swept: None,
+            most: most.min(MOST),
+            too_short: None,
             closed: false,
         }
     }
@@ -138,8 +156,10 @@ impl Pool {
         Some(taken.invoice)
     }
 
-    /// Takes note of an invoice that was made for a client who found none ready.
-    pub(super) fn handed_out(&mut self, wanted: Wanted, now: Instant) {
+    /// Takes note of an invoice that was made for a client who found none ready: how long that took, and how long it lives,
+    /// seconds.
+    pub(super) fn handed_out(&mut self, wanted: Wanted, took: Duration, life_s: u64, now: Instant) {
+        self.too_short = (life_s < LEAST_LEFT_S + LEAST_SHELF_S).then_some(now + TOO_SHORT);
         if self.closed || wanted.description.len() > LONGEST_DESCRIPTION {
             return;
         }
@@ -147,8 +167,9 @@ impl Pool {
             return;
         }
         let kind = self.kinds.entry(Arc::new(wanted)).or_insert_with(|| Kind::new(now));
+        kind.demand.set_slow(took >= SLOW);
         kind.demand.note(now);
-        if kind.ready.len() + kind.making < kind.worth(now) {
+        if kind.ready.len() + kind.making < kind.worth(now) && !self.is_too_short(now) {
             self.hurry(now);
         }
     }
@@ -168,7 +189,10 @@ impl Pool {
                 plan.cancel.push(old.invoice.payment_hash);
             }
         }
-        let mut room = MOST.saturating_sub(self.ready.len() + self.making);
+        let mut room = match self.is_too_short(now) {
+            true => 0,
+            false => self.most.saturating_sub(self.ready.len() + self.making),
+        };
         let mut short: Vec<_> = self
             .kinds
             .iter_mut()
@@ -209,16 +233,20 @@ impl Pool {
         if self.closed {
             return Err(NotKept::Closed);
         }
-        let waiting = Waiting { invoice, since: now };
-        if !waiting.is_good(now, unix) {
+        let left_s = invoice.expires_at.saturating_sub(unix);
+        if left_s < LEAST_LEFT_S + LEAST_SHELF_S {
+            self.too_short = Some(now + TOO_SHORT);
             return Err(NotKept::TooShort);
         }
+        let shelf_s = (left_s - LEAST_LEFT_S).min(SHELF_LIFE_S.into());
+        let until = now + Duration::from_secs(shelf_s);
+        let waiting = Waiting { invoice, until };
         if !self.ready.insert(waiting.invoice.payment_hash) {
             return Err(NotKept::Twice);
         }
         let kind = self.kinds.entry(Arc::clone(wanted)).or_insert_with(|| Kind::new(now));
         kind.ready.push_back(waiting);
-        self.due.get_or_insert(now + Duration::from_secs(SHELF_LIFE_S.into()));
+        self.due = Some(self.due.map_or(until, |due| due.min(until)));
         Ok(())
     }
 
@@ -258,8 +286,11 @@ impl Pool {
     }
 
     fn next_old(&self) -> Option<Instant> {
-        let oldest = self.kinds.values().filter_map(|kind| kind.ready.front()).map(|waiting| waiting.since);
-        oldest.min().map(|since| since + Duration::from_secs(SHELF_LIFE_S.into()))
+        self.kinds.values().filter_map(|kind| kind.ready.front()).map(|waiting| waiting.until).min()
+    }
+
+    fn is_too_short(&self, now: Instant) -> bool {
+        self.too_short.is_some_and(|until| now < until)
     }
 
     /// Whether one more kind can be remembered; forgets those that were hardly asked for if need be.
@@ -290,7 +321,6 @@ impl Waiting {
     /// Whether a client who gets it now has ample time to pay. Both clocks count: ours does not run while the machine
     /// sleeps, and the node's may be wrong.
     fn is_good(&self, now: Instant, unix: u64) -> bool {
-        now.saturating_duration_since(self.since) < Duration::from_secs(SHELF_LIFE_S.into())
-            && self.invoice.expires_at >= unix + u64::from(INVOICE_EXPIRY_S)
+        now < self.until && self.invoice.expires_at >= unix + LEAST_LEFT_S
     }
 }

@@ -6,11 +6,15 @@
 #[cfg(test)]
 mod tests;
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{
+    collections::VecDeque,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use agent_api::Fault;
 use l402::{Msat, PaymentHash};
-use lightning::{Cancelled, InvoiceRequest};
+use lightning::{Cancelled, Invoice, InvoiceRequest};
 use tokio::{
     sync::watch,
     task::JoinSet,
@@ -18,8 +22,9 @@ use tokio::{
 };
 
 use super::{
-    Failure, Ready, Wanted,
+    Failure, INVOICE_EXPIRY_S, Ready, Wanted,
     backend::Backend,
+    health::Call,
     pool::{AHEAD_EXPIRY_S, NotKept},
     unix_now,
 };
@@ -122,7 +127,7 @@ impl Tender {
     fn start(&mut self) {
         let at_once = match (self.until, self.failures) {
             (Some(_), _) => 0,
-            (None, 0) => AT_ONCE,
+            (None, 0) => AT_ONCE.min(self.backend.lightning.most_ahead()),
             (None, _) => 1,
         };
         while self.making.len() < at_once
@@ -216,12 +221,7 @@ impl Turn {
     }
 
     async fn try_make(&mut self) -> Result<(), Failure> {
-        let ask = InvoiceRequest {
-            amount: Msat(self.wanted.amount_msat),
-            description: self.wanted.description.clone(),
-            expiry_s: AHEAD_EXPIRY_S,
-        };
-        let made = self.backend.call_behind(self.backend.lightning.create(&ask)).await?;
+        let made = self.create().await?;
         self.backend.circuit.works();
         let invoice = Ready::new(made, self.backend.lightning.offer())?;
         let hash = invoice.payment_hash;
@@ -239,12 +239,38 @@ impl Turn {
                 self.backend.cancel(hash).await;
                 Ok(())
             }
+            // Remembered of the wallet: none is made ahead for a while.
             Err(NotKept::TooShort) => {
                 self.backend.cancel(hash).await;
-                let reason = "the wallet's invoices do not live long enough to be made ahead";
-                Err(Failure { fault: Fault::Refused, reason: reason.into() })
+                Ok(())
             }
             Err(NotKept::Twice) => Err(self.backend.returned_twice(hash)),
+        }
+    }
+}
+
+impl Turn {
+    /// Asks for an invoice that lives as long as the shelf and a client need; of a wallet that refuses so long a life, for
+    /// one as a client gets it.
+    async fn create(&self) -> Result<Invoice, Failure> {
+        let ask = |expiry_s| InvoiceRequest {
+            amount: Msat(self.wanted.amount_msat),
+            description: self.wanted.description.clone(),
+            expiry_s,
+        };
+        let (backend, short) = (&self.backend, &self.backend.refuses_long_lives);
+        let long = ask(if short.load(Ordering::Relaxed) { INVOICE_EXPIRY_S } else { AHEAD_EXPIRY_S });
+        let refused = match backend.call_behind(Call::Create, backend.lightning.create(&long)).await {
+            Err(failure) if failure.fault == Fault::Refused && long.expiry_s == AHEAD_EXPIRY_S => failure,
+            made => return made,
+        };
+        let shorter = ask(INVOICE_EXPIRY_S);
+        match backend.call_behind(Call::Create, backend.lightning.create(&shorter)).await {
+            Ok(made) => {
+                short.store(true, Ordering::Relaxed);
+                Ok(made)
+            }
+            Err(_) => Err(refused),
         }
     }
 }
@@ -260,7 +286,7 @@ impl Drop for Turn {
 impl Backend {
     /// Takes back an invoice that nobody has seen; `false` if that can't be done. It expires then.
     async fn cancel(&self, hash: PaymentHash) -> bool {
-        match self.call_behind(self.lightning.cancel(hash)).await {
+        match self.call_behind(Call::Cancel, self.lightning.cancel(hash)).await {
             Ok(Cancelled::Done) => true,
             Ok(Cancelled::CannotCancel) => false,
             Err(failure) => {

@@ -3,10 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use lightning::Settlement;
-use store::Settled;
 use tokio::{task::JoinSet, time::sleep};
 
-use super::{backend::Backend, unix_now};
+use super::backend::Backend;
 
 /// Settlements recorded with one commit at most.
 const BATCH: usize = 64;
@@ -30,21 +29,15 @@ pub(super) async fn listen(backend: Arc<Backend>) {
     }
 }
 
-/// What was not handed out by this process is left to a look-up: a node may be shared with other software.
+/// What was handed out by this l402d or an earlier one is recorded, also where nobody asks; what was not is left alone: a
+/// node may be shared with other software.
 async fn arrived(backend: Arc<Backend>, settlement: Settlement) {
-    let Settlement { payment_hash, preimage, received } = settlement;
-    let known = {
-        let issued = backend.issued();
-        issued.contains(&payment_hash) && !issued.is_settled(&payment_hash)
-    };
-    if !known {
+    let Settlement { payment_hash, preimage, received, .. } = settlement;
+    if backend.issued().is_settled(&payment_hash) || !backend.recalls(payment_hash).await {
         return;
     }
-    let preimage = preimage.map(|preimage| *preimage.expose());
-    let settled = Settled { preimage, received_msat: received.0, at: unix_now() };
-    match backend.record(payment_hash, settled).await {
-        Ok(true) => tracing::debug!(backend = backend.name, %payment_hash, "settled"),
-        Ok(false) => {}
+    match backend.record(payment_hash, preimage, received).await {
+        Ok(()) => tracing::debug!(backend = backend.name, %payment_hash, "settled"),
         // Nothing is lost: a look-up finds it again.
         Err(failure) => {
             tracing::error!(backend = backend.name, %payment_hash, reason = failure.reason, "not recorded");

@@ -146,19 +146,76 @@ async fn an_unpaid_invoice_is_shown_again_until_it_is_dead() {
     setup.invoice().await.unwrap();
     assert_eq!(setup.look_up(1, 1).await, unsettled(1), "the text is remembered");
     let cases = [
-        (Lookup::Pending { bolt11: Some("lnbcrt1".into()), expires_at: FAR }, unsettled(1)),
-        (Lookup::Pending { bolt11: None, expires_at: 1 }, Ok(Redeemed::Dead)),
+        (Lookup::Pending { bolt11: Some("lnbcrt1".into()), expires_at: Some(FAR) }, unsettled(1)),
+        (Lookup::Pending { bolt11: None, expires_at: Some(1) }, unsettled(1)),
+        (Lookup::Pending { bolt11: None, expires_at: None }, unsettled(1)),
+        (Lookup::Unknown, unsettled(1)),
+        (Lookup::Unclear("broken".into()), unsettled(1)),
         (Lookup::Dead, Ok(Redeemed::Dead)),
-        (Lookup::Unknown, Ok(Redeemed::Dead)),
         (Lookup::CannotLookUp, Ok(Redeemed::CannotLookUp)),
     ];
     for (answer, expected) in cases {
         setup.wallet.on_look_up(Act::Answer(Ok(answer)));
         assert_eq!(setup.look_up(1, 1).await, expected);
     }
-    // Not one of ours, and the node does not tell its text.
-    setup.wallet.on_look_up(Act::Answer(Ok(Lookup::Pending { bolt11: None, expires_at: FAR })));
-    assert_eq!(setup.look_up(77, 1).await, Ok(Redeemed::Dead));
+    // Not one of ours, and the node does not tell its text, or does not know it.
+    for answer in [Lookup::Pending { bolt11: None, expires_at: Some(FAR) }, Lookup::Unknown] {
+        setup.wallet.on_look_up(Act::Answer(Ok(answer)));
+        assert_eq!(setup.look_up(77, 1).await, Ok(Redeemed::Dead));
+        sleep(Duration::from_secs(1)).await;
+    }
+}
+
+/// Who was told "not found" of a live invoice is not sent to pay twice, and who let it expire gets another one.
+#[tokio::test(start_paused = true)]
+async fn an_invoice_that_the_wallet_does_not_find_is_dead_once_it_has_expired() {
+    for answer in [Lookup::Unknown, Lookup::Unclear("INTERNAL".into())] {
+        let setup = setup();
+        setup.wallet.expires_at.store(unix_now() - 1, Ordering::SeqCst);
+        setup.invoice().await.unwrap();
+        setup.wallet.on_look_up(Act::Answer(Ok(answer)));
+        assert_eq!(setup.look_up(1, 1).await, Ok(Redeemed::Dead));
+    }
+}
+
+/// What an earlier process handed out is known: the same invoice, its price, and whose it is.
+#[tokio::test(start_paused = true)]
+async fn a_later_process_knows_what_was_handed_out() {
+    let (store, record) = (Arc::new(Model::new()), Arc::new(Record::default()));
+    let start = || {
+        let wallet = Arc::new(Wallet::new());
+        let wallets = vec![("default".into(), wallet.clone() as Arc<dyn Lightning>)];
+        let engine = Engine::start_with(wallets, store.clone(), record.clone(), None, None);
+        Setup { engine, wallet }
+    };
+    let before = start();
+    for _ in 0..3 {
+        before.invoice().await.unwrap();
+    }
+    let after = start();
+    after.wallet.on_look_up(Act::Answer(Ok(Lookup::Unknown)));
+    assert_eq!(after.look_up(1, 1).await, unsettled(1), "the wallet does not know it");
+    after.wallet.push(2, 10_000).await;
+    sleep(Duration::from_millis(1)).await;
+    assert_eq!(after.look_up(2, 2).await, GRANTED, "a push for an invoice of before");
+    assert!(store.settled_get(hash(2).0).await.unwrap().is_some());
+    assert_eq!(after.look_up(77, 3).await, Ok(Redeemed::Dead), "nobody's");
+    assert_eq!(after.engine.backends["default"].issued().price_msat(&hash(1)), Some(10_000));
+}
+
+/// A record in memory.
+#[derive(Default)]
+struct Record(Mutex<HashMap<store::Hash, store::IssuedInvoice>>);
+
+impl IssuedInvoices for Record {
+    fn note(&self, invoice: store::IssuedInvoice) {
+        self.0.lock().unwrap().insert(invoice.payment_hash, invoice);
+    }
+
+    fn find(&self, hash: store::Hash) -> store::BoxFuture<'_, Option<store::IssuedInvoice>> {
+        let found = self.0.lock().unwrap().get(&hash).cloned();
+        Box::pin(async { found })
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -182,15 +239,24 @@ async fn paid_is_recorded_then_drawn() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn less_than_the_price_is_no_payment() {
-    let setup = setup();
-    setup.invoice().await.unwrap();
-    setup.wallet.push(1, 9_999).await;
-    assert_eq!(setup.look_up(1, 1).await, unsettled(1));
-    setup.wallet.pay(1, 9_999);
-    assert_eq!(setup.look_up(1, 2).await, Ok(Redeemed::Dead));
-    setup.wallet.pay(5, 0);
-    assert_eq!(setup.look_up(5, 3).await, Ok(Redeemed::Dead), "nothing was received for it");
+async fn settled_is_paid_whatever_was_received() {
+    let store = Arc::new(Model::new());
+    let setup = with_store(store.clone());
+    for _ in 0..3 {
+        setup.invoice().await.unwrap();
+    }
+    setup.wallet.push(1, 9_000).await;
+    sleep(Duration::from_millis(1)).await;
+    assert_eq!(setup.look_up(1, 1).await, GRANTED, "a fee was taken from it");
+    assert_eq!(store.settled_get(hash(1).0).await.unwrap().unwrap().received_msat, 9_000);
+    setup.wallet.pay(2, 1);
+    assert_eq!(setup.look_up(2, 2).await, GRANTED);
+    let bare = Lookup::Settled { preimage: None, received: None, remarks: Vec::new() };
+    setup.wallet.on_look_up(Act::Answer(Ok(bare.clone())));
+    assert_eq!(setup.look_up(3, 3).await, GRANTED);
+    let settled = store.settled_get(hash(3).0).await.unwrap().unwrap();
+    assert_eq!((settled.preimage, settled.received_msat), (None, 10_000), "its price, where it is not told");
+    assert_eq!(setup.look_up(5, 4).await, GRANTED, "one of before a restart alike");
 }
 
 #[tokio::test(start_paused = true)]

@@ -176,7 +176,8 @@ fn what_it_makes_is_private() {
     names.sort();
     let own = format!("l402d.sock.{}", daemon.pid());
     let socket = ["l402d.sock", own.as_str(), "l402d.sock.generation"];
-    assert_eq!(names, [&["l402.db", "l402.db-shm", "l402.db-wal"], &socket[..], &["root.key"]].concat());
+    let databases = ["issued.db", "issued.db-shm", "issued.db-wal", "l402.db", "l402.db-shm", "l402.db-wal"];
+    assert_eq!(names, [&databases[..], &socket[..], &["root.key"]].concat());
     drop(daemon);
 }
 

@@ -1,28 +1,24 @@
-//! Offers and their invoices, as far as they matter here: is this invoice of that offer, over that amount, on that network,
-//! and when does it expire? No I/O.
+//! Offers and their invoices, as far as they matter here: what an invoice says, whether it is of the offer, and whose the
+//! offer is. No I/O.
 //!
 //! The invoice comes from our own node, whose offer it is; its signature is checked by the wallet that pays it.
 
 use std::sync::Arc;
-use std::time::Duration;
 
+use data_encoding::HEXLOWER;
 use l402::{Msat, PaymentHash};
 
 use super::tlv::{self, Record};
-use crate::{LightningError, Network};
+use crate::Network;
+use crate::judgement::{Described, Fact, Remark, Terms};
 
 /// Life of an invoice that does not say it (BOLT 12), seconds.
 const DEFAULT_LIFE_S: u64 = 7200;
 
-/// The least that an invoice may still live when it is made: less, and a client could hardly pay it.
-const LEAST_LIFE_S: u64 = 60;
-
-/// How far the node's clock may be from ours.
-const MAX_SKEW: Duration = Duration::from_secs(300);
-
 /// The types of records that matter (BOLT 12).
 const OFFER_AMOUNT: u64 = 8;
 const OFFER_CURRENCY: u64 = 6;
+const OFFER_PATHS: u64 = 16;
 const OFFER_ISSUER_ID: u64 = 22;
 const CHAIN: u64 = 80;
 const CREATED_AT: u64 = 164;
@@ -49,15 +45,10 @@ pub(super) struct Offer {
     bytes: Vec<u8>,
     /// What it asks for; `None`: any amount.
     pub(super) amount: Option<Msat>,
-}
-
-/// What was found in an invoice that passed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Checked {
-    pub(super) payment_hash: PaymentHash,
-    /// Unix seconds.
-    pub(super) expires_at: u64,
-    pub(super) network: Network,
+    /// The id of the node whose it is, in hex; `None` where it hides that.
+    pub(super) issuer: Option<String>,
+    /// The first node of its blinded path, where it has one: its id in hex, or `?` where it is named by a channel.
+    pub(super) path_through: Option<String>,
 }
 
 impl Offer {
@@ -77,68 +68,74 @@ impl Offer {
         }
         let amount = find(&records, OFFER_AMOUNT).map(|value| tlv::truncated(value).ok_or_else(none));
         let amount = amount.transpose()?.map(Msat);
+        let issuer = find(&records, OFFER_ISSUER_ID).map(|id| HEXLOWER.encode(id));
+        let path_through = find(&records, OFFER_PATHS).map(first_node);
         let text: String = text.chars().filter(|letter| !letter.is_whitespace() && *letter != '+').collect();
-        Ok(Self { text: text.into(), bytes, amount })
+        Ok(Self { text: text.into(), bytes, amount, issuer, path_through })
     }
 
-    /// Checks that `text` is an invoice of this offer over `amount`, on `network` as far as that is known; `now` is Unix
-    /// seconds.
+    /// What an invoice says, and what is wrong with it as one of this offer.
     ///
     /// # Errors
-    /// [`LightningError::Wrong`], with both values.
-    pub(super) fn check(
-        &self,
-        text: &str,
-        amount: Msat,
-        network: Option<Network>,
-        now: u64,
-    ) -> Result<Checked, LightningError> {
-        let unreadable = || LightningError::Wrong("a BOLT12 invoice that can't be read".to_owned());
+    /// It is no BOLT12 invoice.
+    pub(super) fn read(&self, text: &str) -> Result<(Terms, Vec<Remark>), String> {
+        let unreadable = || "a BOLT12 invoice that can't be read".to_owned();
         let bytes = tlv::bytes("lni", text).ok_or_else(unreadable)?;
         let records = tlv::records(&bytes).ok_or_else(unreadable)?;
-        let number =
-            |kind| find(&records, kind).map(|value| tlv::truncated(value).ok_or_else(unreadable)).transpose();
-        let payment_hash = find(&records, PAYMENT_HASH).and_then(|value| <[u8; 32]>::try_from(value).ok());
-        let payment_hash = PaymentHash(payment_hash.ok_or_else(unreadable)?);
-
+        let terms = terms(&records)?;
+        let mut findings = Vec::new();
+        let mut wrong = |text: &str| findings.push(Remark::new(Fact::Offer, text));
         let ours = tlv::records(&self.bytes).unwrap_or_default();
-        let of_offer = records.iter().filter(|(kind, _)| is_of_offer(*kind));
-        ensure(of_offer.eq(ours.iter()), || "an invoice of another offer".to_owned())?;
-        ensure(find(&records, SIGNATURE).is_some_and(|value| value.len() == 64), || {
-            "an invoice without a signature".to_owned()
-        })?;
-        if let Some(issuer) = find(&ours, OFFER_ISSUER_ID) {
-            ensure(find(&records, NODE_ID) == Some(issuer), || "an invoice of another node".to_owned())?;
+        if !records.iter().filter(|(kind, _)| is_of_offer(*kind)).eq(ours.iter()) {
+            wrong("an invoice of another offer");
         }
-
-        let found = number(AMOUNT)?;
-        ensure(found == Some(amount.0), || match found {
-            Some(msat) => format!("an invoice over {}, not {amount}", Msat(msat)),
-            None => format!("an invoice without an amount, not over {amount}"),
-        })?;
-
-        let on = match find(&records, CHAIN) {
-            None => Network::Mainnet,
-            Some(chain) => named(chain)
-                .ok_or_else(|| LightningError::Wrong("an invoice on a chain that nobody knows".to_owned()))?,
-        };
-        if let Some(expected) = network {
-            ensure(on == expected, || {
-                format!("an invoice on {}, but the node is on {}", on.name(), expected.name())
-            })?;
+        if let Some(issuer) = find(&ours, OFFER_ISSUER_ID)
+            && find(&records, NODE_ID) != Some(issuer)
+        {
+            wrong("an invoice of another node");
         }
-
-        let made = number(CREATED_AT)?.ok_or_else(unreadable)?;
-        let life = number(RELATIVE_EXPIRY)?.unwrap_or(DEFAULT_LIFE_S);
-        let skew = Duration::from_secs(made.abs_diff(now));
-        ensure(skew <= MAX_SKEW.min(Duration::from_secs(life) / 2), || {
-            format!("an invoice made at {made} by its clock; ours says {now}: set the clocks")
-        })?;
-        ensure(life >= LEAST_LIFE_S, || {
-            format!("an invoice that lives {life} s, where {LEAST_LIFE_S} s are the least")
-        })?;
-        Ok(Checked { payment_hash, expires_at: made.saturating_add(life), network: on })
+        Ok((terms, findings))
     }
+}
+
+fn terms(records: &[Record<'_>]) -> Result<Terms, String> {
+    let unreadable = || "a BOLT12 invoice that can't be read".to_owned();
+    let number =
+        |kind| find(records, kind).map(|value| tlv::truncated(value).ok_or_else(unreadable)).transpose();
+    let payment_hash = find(records, PAYMENT_HASH).and_then(|value| <[u8; 32]>::try_from(value).ok());
+    if find(records, SIGNATURE).is_none_or(|value| value.len() != 64) {
+        return Err("an invoice without a signature".to_owned());
+    }
+    let network = match find(records, CHAIN) {
+        None => Network::Mainnet,
+        Some(chain) => named(chain).ok_or("an invoice on a chain that is not known")?,
+    };
+    Ok(Terms {
+        payment_hash: PaymentHash(payment_hash.ok_or_else(unreadable)?),
+        amount: number(AMOUNT)?.map(Msat),
+        network,
+        made_at: number(CREATED_AT)?.ok_or_else(unreadable)?,
+        life_s: number(RELATIVE_EXPIRY)?.unwrap_or(DEFAULT_LIFE_S),
+        described: Described::Nothing,
+        // In the paths.
+        payment_secret: true,
+        route_hints: 0,
+    })
+}
+
+/// The first node of the first of some blinded paths (BOLT 4, `blinded_path`): a key, or a direction and a channel.
+fn first_node(paths: &[u8]) -> String {
+    match paths {
+        [2 | 3, ..] if paths.len() >= 33 => HEXLOWER.encode(&paths[..33]),
+        _ => "?".to_owned(),
+    }
+}
+
+/// The payment hash of an invoice.
+pub(super) fn payment_hash(text: &str) -> Option<PaymentHash> {
+    let bytes = tlv::bytes("lni", text)?;
+    let records = tlv::records(&bytes)?;
+    find(&records, PAYMENT_HASH).and_then(|value| <[u8; 32]>::try_from(value).ok()).map(PaymentHash)
 }
 
 /// When an invoice was made, Unix seconds.
@@ -157,12 +154,8 @@ fn find<'a>(records: &[Record<'a>], kind: u64) -> Option<&'a [u8]> {
 }
 
 fn named(chain: &[u8]) -> Option<Network> {
-    let hex = data_encoding::HEXLOWER.encode(chain);
+    let hex = HEXLOWER.encode(chain);
     CHAINS.iter().find(|(known, _)| *known == hex).map(|(_, network)| *network)
-}
-
-fn ensure(holds: bool, text: impl FnOnce() -> String) -> Result<(), LightningError> {
-    if holds { Ok(()) } else { Err(LightningError::Wrong(text())) }
 }
 
 #[cfg(test)]
@@ -211,19 +204,19 @@ mod tests {
         Offer::parse(&encode("lno", &offer_records())).unwrap()
     }
 
-    fn check(records: &[(u64, Vec<u8>)]) -> Result<Checked, LightningError> {
-        offer().check(&encode("lni", records), Msat(10_000), Some(Network::Regtest), NOW)
+    fn read(records: &[(u64, Vec<u8>)]) -> Result<(Terms, Vec<Remark>), String> {
+        offer().read(&encode("lni", records))
     }
 
     #[test]
-    fn what_was_asked_passes() {
-        let want =
-            Checked { payment_hash: PaymentHash([7; 32]), expires_at: NOW + 3600, network: Network::Regtest };
-        assert_eq!(check(&invoice_records()), Ok(want));
+    fn what_was_asked_is_read() {
+        let (terms, findings) = read(&invoice_records()).unwrap();
+        assert_eq!((terms.payment_hash, terms.expires_at()), (PaymentHash([7; 32]), NOW + 3600));
+        assert_eq!((terms.network, terms.amount, findings), (Network::Regtest, Some(Msat(10_000)), vec![]));
     }
 
     #[test]
-    fn anything_else_is_wrong() {
+    fn what_is_missing_or_of_another() {
         let without =
             |kind| invoice_records().into_iter().filter(|(found, _)| *found != kind).collect::<Vec<_>>();
         let with = |kind, value: Vec<u8>| {
@@ -232,31 +225,30 @@ mod tests {
             records.sort();
             records
         };
-        let cases = [
+        for (records, said) in [
             (without(PAYMENT_HASH), "can't be read"),
             (with(PAYMENT_HASH, vec![7; 31]), "can't be read"),
+            (without(SIGNATURE), "without a signature"),
+            (with(CHAIN, vec![1; 32]), "a chain that is not known"),
+            (without(CREATED_AT), "can't be read"),
+        ] {
+            let text = read(&records).unwrap_err();
+            assert!(text.contains(said), "{said}: {text}");
+        }
+        for (records, said) in [
             (with(10, b"olds".to_vec()), "another offer"),
             (with(18, b"me".to_vec()), "another offer"),
             (without(10), "another offer"),
             (with(NODE_ID, vec![3; 33]), "another node"),
-            (without(SIGNATURE), "without a signature"),
-            (with(AMOUNT, vec![39, 15]), "over 9999 msat, not 10000 msat"),
-            (without(AMOUNT), "without an amount"),
-            (without(CHAIN), "on mainnet, but the node is on regtest"),
-            (with(CHAIN, vec![1; 32]), "a chain that nobody knows"),
-            (with(CREATED_AT, (NOW - 301).to_be_bytes()[4..].to_vec()), "set the clocks"),
-            (with(CREATED_AT, (NOW + 301).to_be_bytes()[4..].to_vec()), "set the clocks"),
-            (with(RELATIVE_EXPIRY, vec![59]), "lives 59 s"),
-            (without(CREATED_AT), "can't be read"),
-        ];
-        for (records, said) in cases {
-            match check(&records) {
-                Err(LightningError::Wrong(text)) => assert!(text.contains(said), "{said}: {text}"),
-                other => panic!("{said}: {other:?}"),
-            }
+        ] {
+            let (_, findings) = read(&records).unwrap();
+            assert!(findings[0].fact == Fact::Offer && findings[0].text.contains(said), "{findings:?}");
         }
+        assert_eq!(read(&without(CHAIN)).unwrap().0.network, Network::Mainnet);
+        assert_eq!(read(&without(AMOUNT)).unwrap().0.amount, None);
+        assert_eq!(read(&without(RELATIVE_EXPIRY)).unwrap().0.life_s, DEFAULT_LIFE_S);
         for text in ["", "lnbcrt1", "lni1", "lni1qqqq"] {
-            assert!(offer().check(text, Msat(10_000), None, NOW).is_err(), "{text}");
+            assert!(offer().read(text).is_err(), "{text}");
         }
     }
 
@@ -272,10 +264,21 @@ mod tests {
         }
     }
 
+    #[test]
+    fn whose_it_is_and_through_whom_it_leads() {
+        assert_eq!((offer().issuer, offer().path_through), (Some("02".repeat(33)), None));
+        let path = |first: Vec<u8>| {
+            let records = [(10, b"news".to_vec()), (OFFER_PATHS, first), (OFFER_ISSUER_ID, vec![2; 33])];
+            Offer::parse(&encode("lno", &records)).unwrap().path_through
+        };
+        assert_eq!(path([&[3; 33][..], &[2; 80]].concat()), Some("03".repeat(33)));
+        assert_eq!(path([&[0; 9][..], &[2; 80]].concat()).as_deref(), Some("?"));
+    }
+
     proptest! {
         #[test]
-        fn any_text_is_answered(text in "(lni1)?[02-9ac-hj-np-z]{0,300}", amount in any::<u64>()) {
-            prop_assert!(offer().check(&text, Msat(amount), None, NOW).is_err());
+        fn any_text_is_answered(text in "(lni1)?[02-9ac-hj-np-z]{0,300}") {
+            prop_assert!(offer().read(&text).is_err());
         }
     }
 }

@@ -1,19 +1,20 @@
 //! lightningd's messages in our types: only what is used is decoded, so that nodes of other releases are understood.
 
-use l402::{Msat, PaymentHash, Preimage};
-use serde::de::{DeserializeOwned, Error};
+use l402::{Msat, PaymentHash};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use crate::http::shown;
-use crate::{LightningError, Lookup, Settlement};
+use crate::LightningError;
+use crate::connector::{Found, Payment, preimage_bytes};
+use crate::foreign::shown;
 
 /// The answer of `invoice`.
 #[derive(Deserialize)]
 pub(super) struct Made {
     pub(super) bolt11: String,
-    #[serde(deserialize_with = "hash")]
-    pub(super) payment_hash: PaymentHash,
+    #[serde(default, deserialize_with = "hash")]
+    pub(super) payment_hash: Option<PaymentHash>,
     /// What the node has to say beside it, such as that nobody could pay it.
     #[serde(flatten)]
     pub(super) more: serde_json::Map<String, Value>,
@@ -34,13 +35,14 @@ pub(super) struct Listed {
 /// An invoice as `listinvoices` and `waitanyinvoice` show it. Its status alone says whether it is paid.
 #[derive(Deserialize)]
 pub(super) struct Row {
-    #[serde(deserialize_with = "hash")]
-    payment_hash: PaymentHash,
+    #[serde(default, deserialize_with = "hash")]
+    payment_hash: Option<PaymentHash>,
     status: String,
     /// Whatever names it to the node.
     #[serde(default)]
     label: Value,
-    expires_at: u64,
+    #[serde(default, deserialize_with = "number")]
+    expires_at: Option<u64>,
     bolt11: Option<String>,
     bolt12: Option<String>,
     #[serde(default, deserialize_with = "msat")]
@@ -52,8 +54,8 @@ pub(super) struct Row {
 
 /// The answer of `getinfo`.
 #[derive(Deserialize)]
-pub(super) struct Info {
-    pub(super) id: String,
+pub(crate) struct Info {
+    pub(crate) id: String,
     pub(super) version: String,
     pub(super) network: String,
     warning_bitcoind_sync: Option<Value>,
@@ -88,101 +90,101 @@ pub(super) fn decode<T: DeserializeOwned>(method: &str, value: Value) -> Result<
     })
 }
 
-/// The answer to a look-up of `hash`.
-pub(super) fn lookup(hash: PaymentHash, listed: Listed) -> Result<Lookup, LightningError> {
+/// The answer to a look-up. A hash has one invoice; should it have two, the paid one counts, then the one that can be paid.
+pub(super) fn found(listed: Listed) -> Found {
     let mut rows = listed.invoices;
-    if let Some(other) = rows.iter().find(|row| row.payment_hash != hash) {
-        let text = format!("the invoice {} for a look-up of {hash}", other.payment_hash);
-        return Err(LightningError::Wrong(text));
-    }
-    // A hash has one invoice; should it have two, the paid one counts, then the one that can be paid.
-    rows.sort_by_key(|row| match row.status.as_str() {
-        "paid" => 0,
-        "unpaid" => 1,
-        _ => 2,
+    rows.sort_by_key(|row| match row.standing() {
+        Standing::Paid => 0,
+        Standing::Unpaid => 1,
+        Standing::Expired | Standing::Other => 2,
     });
-    let Some(row) = rows.into_iter().next() else { return Ok(Lookup::Unknown) };
-    match row.status.as_str() {
-        "paid" => {
-            let Settlement { preimage, received, .. } = settlement(row)?;
-            Ok(Lookup::Settled { preimage, received })
-        }
-        "unpaid" => Ok(Lookup::Pending { bolt11: row.bolt11.or(row.bolt12), expires_at: row.expires_at }),
-        "expired" => Ok(Lookup::Dead),
-        other => {
-            Err(LightningError::Wrong(format!("an invoice in status {:?}, which nobody knows", shown(other))))
-        }
-    }
-}
-
-/// Where an invoice that is to be cancelled stands.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Standing {
-    /// It can still be paid.
-    Unpaid {
-        /// As the node names it.
-        label: Value,
-    },
-    /// It expired, or is not there: nobody can pay it.
-    Gone,
-}
-
-/// The answer to a look-up of `hash`, which is to be cancelled. What is paid is an error: the money is here.
-pub(super) fn standing(hash: PaymentHash, listed: Listed) -> Result<Standing, LightningError> {
-    let label = listed.invoices.iter().find(|row| row.status == "unpaid").map(|row| row.label.clone());
-    match (lookup(hash, listed)?, label) {
-        (Lookup::Settled { .. }, _) => {
-            Err(LightningError::Refused(format!("{hash} is paid, and stays so: it can't be cancelled")))
-        }
-        (Lookup::Pending { .. }, Some(label)) => Ok(Standing::Unpaid { label }),
-        (Lookup::Pending { .. } | Lookup::Dead | Lookup::Unknown | Lookup::CannotLookUp, _) => {
-            Ok(Standing::Gone)
+    let Some(row) = rows.into_iter().next() else { return Found::Unknown };
+    match row.standing() {
+        Standing::Paid => Found::Paid(payment(row)),
+        Standing::Unpaid => Found::Open {
+            about: row.payment_hash,
+            invoice: row.bolt11.or(row.bolt12),
+            expires_at: row.expires_at,
+        },
+        Standing::Expired => Found::Dead { about: row.payment_hash },
+        Standing::Other => {
+            Found::Unclear(format!("an invoice in status {:?}, which is not known", shown(&row.status)))
         }
     }
 }
 
-/// A paid invoice as a settlement.
-pub(super) fn settlement(row: Row) -> Result<Settlement, LightningError> {
-    let payment_hash = row.payment_hash;
-    if row.status != "paid" {
-        return Err(LightningError::Wrong(format!(
-            "{payment_hash} as paid, in status {:?}",
-            shown(&row.status)
-        )));
-    }
-    let Some(received) = row.amount_received_msat else {
-        return Err(LightningError::Wrong(format!("no amount received for {payment_hash}, which is paid")));
-    };
-    let preimage = match row.payment_preimage {
-        None => None,
-        Some(hex) => {
-            let preimage = Preimage::from_hex(&hex).ok().filter(|preimage| preimage.matches(&payment_hash));
-            Some(preimage.ok_or_else(|| {
-                LightningError::Wrong(format!("a preimage that does not belong to {payment_hash}"))
-            })?)
-        }
-    };
-    Ok(Settlement { payment_hash, preimage, received })
+/// What a status means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    Paid,
+    Unpaid,
+    Expired,
+    Other,
 }
 
-fn hash<'de, D: Deserializer<'de>>(from: D) -> Result<PaymentHash, D::Error> {
-    String::deserialize(from)?.parse().map_err(D::Error::custom)
+impl Row {
+    /// Whether the node calls it paid.
+    pub(super) fn is_paid(&self) -> bool {
+        self.standing() == Standing::Paid
+    }
+
+    fn standing(&self) -> Standing {
+        match self.status.to_ascii_lowercase().as_str() {
+            "paid" => Standing::Paid,
+            "unpaid" => Standing::Unpaid,
+            "expired" => Standing::Expired,
+            _ => Standing::Other,
+        }
+    }
+}
+
+/// The label of the invoice that can be cancelled, in the answer to a look-up of `hash`; `None`: it expired, or is not there.
+///
+/// # Errors
+/// It is paid: the money is here.
+pub(super) fn to_cancel(hash: PaymentHash, listed: &Listed) -> Result<Option<Value>, LightningError> {
+    let of = |standing| listed.invoices.iter().find(|row| row.standing() == standing);
+    if of(Standing::Paid).is_some() {
+        return Err(LightningError::Refused(format!("{hash} is paid, and stays so: it can't be cancelled")));
+    }
+    Ok(of(Standing::Unpaid).map(|row| row.label.clone()))
+}
+
+/// A paid invoice. Who calls has seen that it is paid.
+pub(super) fn payment(row: Row) -> Payment {
+    Payment {
+        about: row.payment_hash,
+        invoice: row.bolt11.or(row.bolt12),
+        preimage: row.payment_preimage.as_deref().map(preimage_bytes),
+        received: row.amount_received_msat,
+        outgoing: false,
+    }
+}
+
+/// A hash, if it is one.
+fn hash<'de, D: Deserializer<'de>>(from: D) -> Result<Option<PaymentHash>, D::Error> {
+    Ok(Value::deserialize(from)?.as_str().and_then(|text| text.parse().ok()))
+}
+
+/// A whole number, if it is one.
+fn number<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
+    Ok(Value::deserialize(from)?.as_u64())
 }
 
 /// A number, or as older nodes have it, `"123msat"`.
 fn msat<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Msat>, D::Error> {
     let number = match Value::deserialize(from)? {
-        Value::Null => return Ok(None),
         Value::Number(number) => number.as_u64(),
-        Value::String(text) => text.strip_suffix("msat").and_then(|digits| digits.parse().ok()),
-        _ => None,
+        Value::String(text) => text.strip_suffix("msat").unwrap_or(&text).parse().ok(),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
     };
-    number.map(|msat| Some(Msat(msat))).ok_or_else(|| D::Error::custom("no amount"))
+    Ok(number.map(Msat))
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::panic)]
+    use l402::Preimage;
     use serde_json::json;
 
     use super::*;
@@ -210,58 +212,69 @@ mod tests {
         row
     }
 
-    fn look_up(rows: &[Value]) -> Result<Lookup, LightningError> {
-        lookup(preimage().payment_hash(), decode("listinvoices", json!({ "invoices": rows }))?)
+    fn listed(rows: &[Value]) -> Listed {
+        decode("listinvoices", json!({ "invoices": rows })).unwrap()
+    }
+
+    fn paid(rows: &[Value]) -> Payment {
+        match found(listed(rows)) {
+            Found::Paid(payment) => payment,
+            _ => panic!("not paid: {rows:?}"),
+        }
     }
 
     #[test]
     fn the_status_alone_decides() {
-        let pending = Lookup::Pending { bolt11: Some("lnbcrt1".to_owned()), expires_at: 1600 };
-        assert_eq!(look_up(&[row("unpaid")]), Ok(pending));
-        assert_eq!(look_up(&[row("expired")]), Ok(Lookup::Dead));
-        assert_eq!(look_up(&[]), Ok(Lookup::Unknown));
-        let settled = Lookup::Settled { preimage: Some(preimage()), received: Msat(5000) };
-        assert_eq!(look_up(&[row("paid")]), Ok(settled.clone()));
-        assert_eq!(look_up(&[row("expired"), row("paid")]), Ok(settled.clone()));
-        assert_eq!(look_up(&[changed("amount_received_msat", json!("5000msat"))]), Ok(settled));
+        let Found::Open { about, invoice, expires_at } = found(listed(&[row("unpaid")])) else {
+            panic!("not open")
+        };
+        assert_eq!(
+            (about, invoice.as_deref(), expires_at),
+            (Some(preimage().payment_hash()), Some("lnbcrt1"), Some(1600))
+        );
+        assert!(matches!(found(listed(&[row("expired")])), Found::Dead { about: Some(_) }));
+        assert!(matches!(found(listed(&[])), Found::Unknown));
+        assert!(matches!(found(listed(&[row("settled")])), Found::Unclear(_)));
+        let whole = paid(&[row("paid")]);
+        assert_eq!((whole.about, whole.received), (Some(preimage().payment_hash()), Some(Msat(5000))));
+        assert_eq!(whole.preimage.as_deref(), Some(&preimage().expose()[..]));
+        assert_eq!(paid(&[row("expired"), row("paid")]), whole);
+        assert_eq!(paid(&[row("Paid")]), whole);
+        let old = changed("amount_received_msat", json!("5000msat"));
+        assert_eq!(paid(&[old]), whole);
     }
 
     #[test]
-    fn only_what_is_unpaid_can_be_cancelled() {
-        let standing = |rows: &[Value]| {
-            standing(preimage().payment_hash(), decode("listinvoices", json!({ "invoices": rows })).unwrap())
-        };
-        let label = json!({ "of": "no interest" });
-        assert_eq!(standing(&[row("unpaid")]), Ok(Standing::Unpaid { label: label.clone() }));
-        assert_eq!(standing(&[row("expired"), row("unpaid")]), Ok(Standing::Unpaid { label }));
-        assert_eq!(standing(&[row("expired")]), Ok(Standing::Gone));
-        assert_eq!(standing(&[]), Ok(Standing::Gone));
-        for paid in [vec![row("paid")], vec![row("unpaid"), row("paid")]] {
-            assert!(matches!(standing(&paid), Err(LightningError::Refused(_))), "{paid:?}");
+    fn what_is_missing_or_odd_is_none() {
+        for odd in [Value::Null, json!(-1), json!({}), json!("much")] {
+            assert_eq!(paid(&[changed("amount_received_msat", odd.clone())]).received, None);
+            assert!(matches!(found(listed(&[changed("expires_at", odd.clone())])), Found::Paid(_)));
+            assert_eq!(paid(&[changed("payment_hash", odd)]).about, None);
         }
-        let other = changed("payment_hash", json!("00".repeat(32)));
-        assert!(matches!(standing(&[other]), Err(LightningError::Wrong(_))));
     }
 
     #[test]
-    fn what_does_not_fit_is_wrong() {
-        let odd = [
-            row("paying"),
-            changed("payment_hash", json!("00".repeat(32))),
-            changed("payment_hash", json!("00")),
-            changed("payment_preimage", json!("00".repeat(32))),
-            changed("payment_preimage", json!("x")),
-            changed("amount_received_msat", Value::Null),
-            changed("amount_received_msat", json!(-1)),
-            changed("amount_received_msat", json!("5000")),
-            changed("expires_at", json!("soon")),
-        ];
-        for odd in odd {
-            assert!(matches!(look_up(std::slice::from_ref(&odd)), Err(LightningError::Wrong(_))), "{odd}");
-        }
-        let Err(LightningError::Wrong(text)) = decode::<Made>("invoice", json!({ "bolt11": "x" })) else {
-            panic!("no payment_hash")
-        };
-        assert_eq!(text, "an answer to invoice without payment_hash");
+    fn what_there_is_to_cancel() {
+        let of = |rows: &[Value]| to_cancel(preimage().payment_hash(), &listed(rows));
+        assert_eq!(of(&[row("unpaid")]), Ok(Some(json!({ "of": "no interest" }))));
+        assert!(of(&[row("unpaid"), row("paid")]).is_err());
+        assert_eq!(of(&[row("expired")]), Ok(None));
+        assert_eq!(of(&[]), Ok(None));
+    }
+
+    #[test]
+    fn warnings_are_found() {
+        let made: Made =
+            decode("invoice", json!({ "bolt11": "x", "warning_capacity": "too\nlittle", "a": "b" })).unwrap();
+        assert_eq!(made.warnings().collect::<Vec<_>>(), ["too little"]);
+        assert_eq!(made.payment_hash, None);
+    }
+
+    #[test]
+    fn an_error_names_a_field_and_no_value() {
+        let error = decode::<Fetched>("fetchinvoice", json!({ "x": "abab" })).err().unwrap().to_string();
+        assert!(error.contains("without invoice") && !error.contains("abab"), "{error}");
+        let error = decode::<Fetched>("fetchinvoice", json!({ "invoice": 7 })).err().unwrap().to_string();
+        assert!(error.contains("can't be read"), "{error}");
     }
 }

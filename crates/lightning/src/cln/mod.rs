@@ -11,29 +11,24 @@ mod rest;
 pub mod rpc;
 mod settlements;
 
-use std::collections::HashSet;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use l402::PaymentHash;
 use serde_json::{Value, json};
-use settings::ClnSettings;
-use tokio::sync::{OnceCell, mpsc};
-use tokio::time::{Instant, timeout_at};
+use settings::{ClnSettings, RouteHints};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
 
-use crate::http::deadline;
-use crate::{
-    Asked, Calls, Cancelled, Health, Invoice, InvoiceRequest, Lightning, LightningError, Lookup, Network,
-    Reply, Settlement, check_invoice, fit_description, unix_now,
-};
-use link::{Link, Socket};
-use message::{Fetched, Info, Listed, Made};
-use refusal::Method;
+use crate::connector::{Connector, Found, Made, Push};
+use crate::foreign::Secrets;
+use crate::judgement::{Fact, Remark};
+use crate::{Calls, Cancelled, Health, InvoiceRequest, Lightning, LightningError, Network, Reply, Wallet};
+use link::{Failure, Link, Socket};
+use message::{Fetched, Info, Listed};
+use refusal::{Method, lookup_error};
 use rest::Rest;
-
-/// How many different warnings of the node are logged.
-const WARNINGS: usize = 16;
 
 /// What lightningd calls what is asked of it.
 pub(crate) const CALLS: Calls = Calls {
@@ -46,20 +41,24 @@ pub(crate) const CALLS: Calls = Calls {
 };
 
 /// Opens the wallet that `settings` describes. The one time-out bounds connecting too.
-pub(crate) fn open(settings: &ClnSettings, timeout: Duration) -> Result<Arc<dyn Lightning>, String> {
-    Ok(Arc::new(Cln::new(settings, timeout)?))
+pub(crate) fn open(
+    settings: &ClnSettings,
+    hints: RouteHints,
+    timeout: Duration,
+) -> Result<Arc<dyn Lightning>, String> {
+    Ok(Arc::new(Cln::new(settings, timeout)?.with_hints(hints)))
 }
 
 /// A wallet that is a CLN.
-pub struct Cln {
+pub type Cln = Wallet<ClnNode>;
+
+/// A CLN as it speaks.
+pub struct ClnNode {
     link: Arc<Link>,
+    /// The deadline of a call that does not wait.
     timeout: Duration,
-    /// What the node said its network is; `None` within if it may not say.
-    told: OnceCell<Option<Network>>,
-    /// The network of the first good invoice.
-    seen: OnceLock<Network>,
-    /// The warnings that were logged.
-    warned: Mutex<HashSet<String>>,
+    hints: RouteHints,
+    secrets: Secrets,
     /// Whether it was told that nothing can be cancelled.
     told_that_it_cannot_cancel: AtomicBool,
 }
@@ -70,27 +69,29 @@ impl Cln {
     /// # Errors
     /// The operator's: a certificate that can't be used, or TLS without certificate authorities.
     pub fn new(settings: &ClnSettings, timeout: Duration) -> Result<Cln, String> {
-        let link = match settings {
-            ClnSettings::Socket { path } => Link::Socket(Socket::new(path)),
-            ClnSettings::Rest { address, rune, certificate } => {
-                Link::Rest(Rest::new(address, rune.expose(), certificate.as_deref())?)
-            }
-        };
-        let (told, seen) = (OnceCell::new(), OnceLock::new());
-        let told_that_it_cannot_cancel = AtomicBool::new(false);
-        Ok(Cln {
-            link: Arc::new(link),
-            timeout,
-            told,
-            seen,
-            warned: Mutex::default(),
-            told_that_it_cannot_cancel,
-        })
+        Ok(Wallet::of(ClnNode::new(settings, timeout)?, timeout))
     }
 
-    /// The longest that a call takes.
-    pub(crate) fn timeout(&self) -> Duration {
-        self.timeout
+    /// The same, whose invoices name private channels as `hints` says.
+    #[must_use]
+    pub fn with_hints(mut self, hints: RouteHints) -> Cln {
+        self.connector_mut().hints = hints;
+        self
+    }
+}
+
+impl ClnNode {
+    pub(crate) fn new(settings: &ClnSettings, timeout: Duration) -> Result<ClnNode, String> {
+        let (link, secrets) = match settings {
+            ClnSettings::Socket { path } => (Link::Socket(Socket::new(path)), Secrets::none()),
+            ClnSettings::Rest { address, rune, certificate } => {
+                let rest = Rest::new(address, rune.expose(), certificate.as_deref())?;
+                (Link::Rest(rest), Secrets::none().text(rune.expose()))
+            }
+        };
+        let told_that_it_cannot_cancel = AtomicBool::new(false);
+        let (link, hints) = (Arc::new(link), RouteHints::Auto);
+        Ok(ClnNode { link, timeout, hints, secrets, told_that_it_cannot_cancel })
     }
 
     /// `fetchinvoice`: the text of the invoice, as the node has it.
@@ -103,71 +104,60 @@ impl Cln {
         Ok(fetched.invoice)
     }
 
-    async fn create_invoice(&self, ask: &InvoiceRequest) -> Result<Invoice, LightningError> {
-        let deadline = deadline(self.timeout);
-        let network = self.network(deadline).await?;
-        let description = fit_description(&ask.description);
-        let params = json!({
-            "amount_msat": ask.amount.0,
-            "label": label()?,
-            "description": description,
-            "expiry": ask.expiry_s,
-        });
-        let made: Made = self.call(Method::Invoice, &params, deadline).await?;
-        self.warn(&made);
-        let network = network.or_else(|| self.seen.get().copied());
-        let payment_hash = made.payment_hash;
-        let asked = Asked { amount: ask.amount, payment_hash, description, expiry_s: ask.expiry_s, network };
-        let checked = check_invoice(&made.bolt11, &asked, unix_now())?;
-        let _ = self.seen.set(checked.network);
-        Ok(Invoice { payment_hash, bolt11: made.bolt11, expires_at: checked.expires_at })
+    /// The node's id, version and network.
+    pub(crate) async fn info(&self, deadline: Instant) -> Result<Info, LightningError> {
+        self.call(Method::GetInfo, &json!({}), deadline).await
     }
 
-    async fn find_invoice(&self, hash: PaymentHash) -> Result<Lookup, LightningError> {
-        message::lookup(hash, self.list_invoices(hash, deadline(self.timeout)).await?)
+    async fn create_invoice(&self, ask: &InvoiceRequest, deadline: Instant) -> Result<Made, LightningError> {
+        let mut params = json!({
+            "amount_msat": ask.amount.0,
+            "label": label()?,
+            "description": ask.description,
+            "expiry": ask.expiry_s,
+        });
+        // Left to itself, lightningd names private channels where it has no public one.
+        match self.hints {
+            RouteHints::Auto => {}
+            RouteHints::On => params["exposeprivatechannels"] = true.into(),
+            RouteHints::Off => params["exposeprivatechannels"] = false.into(),
+        }
+        let made: message::Made = self.call(Method::Invoice, &params, deadline).await?;
+        let warnings: Vec<_> = made.warnings().collect();
+        let mut offered = Made::as_asked(made.bolt11, made.payment_hash, ask);
+        let remark = |text| Remark::new(Fact::NodeWarning, format!("the node warns: {text}"));
+        offered.findings.extend(warnings.into_iter().map(remark));
+        Ok(offered)
+    }
+
+    async fn find_invoice(&self, hash: PaymentHash, deadline: Instant) -> Result<Found, LightningError> {
+        let params = json!({ "payment_hash": hash.to_string() });
+        match self.link.call(Method::ListInvoices, &params, deadline).await {
+            Ok(listed) => message::decode::<Listed>("listinvoices", listed).map(message::found),
+            Err(Failure::Answer(error)) => lookup_error(&error),
+            Err(Failure::NoAnswer(error)) => Err(error),
+        }
     }
 
     async fn list_invoices(&self, hash: PaymentHash, deadline: Instant) -> Result<Listed, LightningError> {
         self.call(Method::ListInvoices, &json!({ "payment_hash": hash.to_string() }), deadline).await
     }
 
-    async fn node_health(&self) -> Result<Health, LightningError> {
-        match self.info(deadline(self.timeout)).await {
+    pub(crate) async fn node_health(&self, deadline: Instant) -> Result<Health, LightningError> {
+        match self.info(deadline).await {
             Ok(info) => Ok(Health {
                 node: format!("CLN {} {}", info.version, info.id),
                 synced: Some(info.synced()),
                 network: Some(info.network),
+                remarks: Vec::new(),
             }),
             // A rune may not permit to ask; a look-up shows as well that the node answers.
             Err(LightningError::Refused(_)) => {
-                self.find_invoice(PaymentHash([0; 32])).await?;
-                Ok(Health { node: "CLN".to_owned(), network: None, synced: None })
+                self.find_invoice(PaymentHash([0; 32]), deadline).await?;
+                Ok(Health::of("CLN"))
             }
             Err(error) => Err(error),
         }
-    }
-
-    /// The network that invoices must be on, as far as it is known. Asked once; a node that may not say is not asked
-    /// again.
-    pub(crate) async fn network(&self, deadline: Instant) -> Result<Option<Network>, LightningError> {
-        let ask = || async {
-            match self.info(deadline).await {
-                Ok(info) => Network::from_name(&info.network)
-                    .map(Some)
-                    .ok_or_else(|| LightningError::Wrong(format!("an unknown network, {:?}", info.network))),
-                Err(LightningError::Refused(_)) => Ok(None),
-                Err(error) => Err(error),
-            }
-        };
-        // Whoever asks first may hold the others up, but no longer than their own deadline.
-        match timeout_at(deadline, self.told.get_or_try_init(ask)).await {
-            Ok(told) => told.copied(),
-            Err(_) => Err(LightningError::TimedOut),
-        }
-    }
-
-    async fn info(&self, deadline: Instant) -> Result<Info, LightningError> {
-        self.call(Method::GetInfo, &json!({}), deadline).await
     }
 
     async fn call<T: serde::de::DeserializeOwned>(
@@ -179,46 +169,51 @@ impl Cln {
         let answer = self.link.call(method, params, deadline).await.map_err(|failure| failure.of(method))?;
         message::decode(method.name(), answer)
     }
-
-    /// Passes the node's warnings on, each once: that it has no channel to receive by, say.
-    fn warn(&self, made: &Made) {
-        for warning in made.warnings() {
-            let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
-            if warned.len() < WARNINGS && warned.insert(warning.clone()) {
-                tracing::warn!("the Lightning node warns: {warning}");
-            }
-        }
-    }
 }
 
-impl Lightning for Cln {
-    fn create<'a>(&'a self, ask: &'a InvoiceRequest) -> Reply<'a, Invoice> {
-        Box::pin(self.create_invoice(ask))
+impl Connector for ClnNode {
+    fn make<'a>(&'a self, ask: &'a InvoiceRequest, deadline: Instant) -> Reply<'a, Made> {
+        Box::pin(self.create_invoice(ask, deadline))
     }
 
-    fn look_up(&self, hash: PaymentHash) -> Reply<'_, Lookup> {
-        Box::pin(self.find_invoice(hash))
+    fn find(&self, hash: PaymentHash, deadline: Instant) -> Reply<'_, Found> {
+        Box::pin(self.find_invoice(hash, deadline))
     }
 
-    fn cancel(&self, hash: PaymentHash) -> Reply<'_, Cancelled> {
-        Box::pin(self.delete_invoice(hash))
+    fn cancel(&self, hash: PaymentHash, deadline: Instant) -> Reply<'_, Cancelled> {
+        Box::pin(self.delete_invoice(hash, deadline))
     }
 
     /// lightningd keeps the order of payments, so that after an outage all of them are told.
-    fn settlements(&self) -> mpsc::Receiver<Settlement> {
+    fn pushes(&self) -> mpsc::Receiver<Push> {
         settlements::follow(Arc::clone(&self.link), self.timeout)
     }
 
-    fn health(&self) -> Reply<'_, Health> {
-        Box::pin(self.node_health())
+    fn health(&self, deadline: Instant) -> Reply<'_, Health> {
+        Box::pin(self.node_health(deadline))
+    }
+
+    fn network(&self, deadline: Instant) -> Reply<'_, Option<Network>> {
+        Box::pin(async move {
+            match self.info(deadline).await {
+                Ok(info) => Ok(Network::from_name(&info.network)),
+                // Whoever may not ask is not told, and does not ask again.
+                Err(LightningError::Refused(_)) => Ok(None),
+                Err(error) => Err(error),
+            }
+        })
     }
 
     fn calls(&self) -> Calls {
         CALLS
     }
 
-    fn try_push(&self) -> Reply<'_, bool> {
-        Box::pin(async { settlements::try_once(&self.link, self.timeout).await.map(|()| true) })
+    fn try_push(&self, deadline: Instant) -> Reply<'_, bool> {
+        Box::pin(async move { settlements::try_once(&self.link, deadline).await.map(|()| true) })
+    }
+
+    fn secrets(&self) -> Secrets {
+        self.secrets.clone()
     }
 }
 

@@ -15,6 +15,7 @@ use super::link::Failure;
 use super::refusal::Method;
 use super::rpc;
 use crate::LightningError;
+use crate::foreign::shown;
 use crate::http::{Web, client, innermost};
 use crate::pause::FIRST_PAUSE;
 
@@ -72,6 +73,13 @@ impl Rest {
             // From something in front of clnrest.
             status @ (429 | 502..=504) => {
                 let text = format!("HTTP status {status}");
+                Err(Failure::NoAnswer(LightningError::unavailable(text, FIRST_PAUSE)))
+            }
+            // clnrest's own word for lightningd's silence: an error without a number.
+            status @ 500..=599 if body["code"].as_i64().is_none() => {
+                let said = body["message"].as_str().unwrap_or_default();
+                let text =
+                    format!("{}: clnrest answers HTTP status {status}: {}", method.name(), shown(said));
                 Err(Failure::NoAnswer(LightningError::unavailable(text, FIRST_PAUSE)))
             }
             status => {

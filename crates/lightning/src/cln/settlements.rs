@@ -10,8 +10,9 @@ use tokio::time::Instant;
 use super::link::{Failure, Link};
 use super::message::{self, Row};
 use super::refusal::{Method, WAIT_TIMED_OUT};
+use crate::LightningError;
+use crate::connector::Push;
 use crate::pause::{FIRST_PAUSE, pause_after};
-use crate::{LightningError, Settlement};
 
 /// Settlements that may wait for the engine; beyond that the node is not asked.
 const BACKLOG: usize = 1024;
@@ -23,11 +24,10 @@ const WAIT_S: u64 = 55;
 const REFUSED_PAUSE: Duration = Duration::from_secs(60);
 
 /// Follows the settlements until the receiver is dropped.
-pub(super) fn follow(link: Arc<Link>, timeout: Duration) -> mpsc::Receiver<Settlement> {
+pub(super) fn follow(link: Arc<Link>, timeout: Duration) -> mpsc::Receiver<Push> {
     let (to, settlements) = mpsc::channel(BACKLOG);
     tokio::spawn(async move {
-        let mut follower =
-            Follower { link, timeout, to: to.clone(), pay_index: None, failures: 0, complaint: None };
+        let mut follower = Follower { link, timeout, to: to.clone(), pay_index: None, failures: 0 };
         tokio::select! {
             () = to.closed() => {}
             () = follower.run() => {}
@@ -37,21 +37,19 @@ pub(super) fn follow(link: Arc<Link>, timeout: Duration) -> mpsc::Receiver<Settl
 }
 
 /// Waits for no payment, to see whether that is permitted.
-pub(super) async fn try_once(link: &Link, timeout: Duration) -> Result<(), LightningError> {
-    wait(link, 0, 0, timeout).await.map(drop)
+pub(super) async fn try_once(link: &Link, deadline: Instant) -> Result<(), LightningError> {
+    wait(link, 0, 0, deadline.saturating_duration_since(Instant::now())).await.map(drop)
 }
 
 struct Follower {
     link: Arc<Link>,
     /// The deadline of a call that does not wait.
     timeout: Duration,
-    to: mpsc::Sender<Settlement>,
+    to: mpsc::Sender<Push>,
     /// The last payment that was seen; `None` until the node told where it is.
     pay_index: Option<u64>,
     /// Calls that failed since one succeeded.
     failures: u32,
-    /// What was logged last; the same is not logged again.
-    complaint: Option<String>,
 }
 
 impl Follower {
@@ -60,19 +58,14 @@ impl Follower {
         while !self.to.is_closed() {
             let Err(error) = self.step().await else {
                 self.failures = 0;
-                if self.complaint.take().is_some() {
-                    tracing::info!("settlements are pushed again");
+                if self.to.send(Push::Live).await.is_err() {
+                    return;
                 }
                 continue;
             };
-            let text = error.to_string();
-            if self.complaint.as_ref() != Some(&text) {
-                tracing::warn!("no settlements are pushed, only look-ups find them: {text}");
-                self.complaint = Some(text);
-            }
-            let pause = match error {
+            let pause = match &error {
                 LightningError::Unavailable { retry_after, .. } => {
-                    retry_after.max(pause_after(self.failures))
+                    (*retry_after).max(pause_after(self.failures))
                 }
                 LightningError::TimedOut => FIRST_PAUSE,
                 LightningError::Refused(_) | LightningError::Wrong(_) => {
@@ -80,6 +73,9 @@ impl Follower {
                 }
             };
             self.failures = self.failures.saturating_add(1);
+            if self.to.send(Push::Lost(error)).await.is_err() {
+                return;
+            }
             tokio::time::sleep(pause).await;
         }
     }
@@ -94,11 +90,12 @@ impl Follower {
         let Some(index) = row.pay_index.filter(|index| *index > after) else {
             return Err(LightningError::Wrong("a payment without an index behind the last one's".to_owned()));
         };
-        match message::settlement(row) {
-            // An error means that the engine has gone, which `run` sees.
-            Ok(settlement) => drop(self.to.send(settlement).await),
-            Err(error) => tracing::warn!("a settlement is passed over: {error}"),
-        }
+        let push = match row.is_paid() {
+            true => Push::Paid(message::payment(row)),
+            false => Push::Unreadable(LightningError::Wrong("an invoice that is not paid".to_owned())),
+        };
+        // An error means that the engine has gone, which `run` sees.
+        let _ = self.to.send(push).await;
         self.pay_index = Some(index);
         Ok(())
     }

@@ -9,7 +9,12 @@ use settings::Secret;
 use tokio::time::Instant;
 
 use crate::LightningError;
-use crate::http::{self, Answer, Web, shown};
+use crate::connector::Found;
+use crate::foreign::{Secrets, shown};
+use crate::http::{self, Answer, Web};
+
+/// What is sent as the user's name. Eclair does not read it; a proxy in front of it may need one (nginx refuses an empty one).
+const USER: &str = "l402";
 
 /// When to come back to a node that says it is not ready.
 const NOT_READY_PAUSE: Duration = Duration::from_secs(2);
@@ -21,6 +26,7 @@ pub(super) enum Call {
     GetReceivedInfo,
     DeleteInvoice,
     GetInfo,
+    Channels,
     /// The websocket.
     Ws,
 }
@@ -32,6 +38,7 @@ impl Call {
             Call::GetReceivedInfo => "getreceivedinfo",
             Call::DeleteInvoice => "deleteinvoice",
             Call::GetInfo => "getinfo",
+            Call::Channels => "channels",
             Call::Ws => "ws",
         }
     }
@@ -71,19 +78,20 @@ impl Api {
         read(call, &answer)
     }
 
-    /// One call that may find nothing.
+    /// One look-up: what it found, or what it means that nothing was found.
     pub(super) async fn find<T: DeserializeOwned>(
         &self,
         call: Call,
         form: &[(&str, &str)],
         deadline: Instant,
-    ) -> Result<Option<T>, LightningError> {
+    ) -> Result<Result<T, Found>, LightningError> {
         let answer = self.post(call, form, deadline).await?;
-        // Eclair answers 404 with an error text of its own; any other server's page means that this is no Eclair.
-        if answer.status == 404 && error_text(&answer.body).is_some() {
-            return Ok(None);
+        // Eclair answers with an error text of its own; any other server's page means that this is no Eclair.
+        match (answer.status, error_text(&answer.body)) {
+            (404, Some(_)) => Ok(Err(Found::Unknown)),
+            (400 | 500, Some(text)) => Ok(Err(Found::Unclear(format!("{}: {text}", call.name())))),
+            _ => read(call, &answer).map(Ok),
         }
-        read(call, &answer).map(Some)
     }
 
     /// One call that changes something and has nothing to tell; `false` where this Eclair does not know it, or where what
@@ -133,9 +141,14 @@ impl Api {
         url
     }
 
-    /// HTTP basic; the user's name is of no interest to Eclair.
     fn authorized(&self, request: RequestBuilder) -> RequestBuilder {
-        request.basic_auth("", Some(self.password.expose()))
+        request.basic_auth(USER, Some(self.password.expose()))
+    }
+
+    /// The password, and the header that it is sent in.
+    pub(super) fn secrets(&self) -> Secrets {
+        let password = self.password.expose();
+        Secrets::none().text(password).text(&format!("{USER}:{password}"))
     }
 }
 

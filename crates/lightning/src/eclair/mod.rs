@@ -4,39 +4,43 @@
 //! There is one password, and it permits everything; see `docs/guides/eclair.md`.
 
 mod api;
+mod hints;
 mod message;
 mod push;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use l402::PaymentHash;
-use settings::EclairSettings;
-use tokio::sync::{OnceCell, mpsc};
-use tokio::time::{Instant, timeout_at};
+use settings::{EclairSettings, RouteHints};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
 
-use crate::http::deadline;
-use crate::{
-    Asked, Calls, Cancelled, Health, Invoice, InvoiceRequest, Lightning, LightningError, Lookup, Network,
-    Reply, Settlement, check_invoice, fit_description, unix_now,
-};
+use crate::connector::{Connector, Found, Made, Push};
+use crate::foreign::Secrets;
+use crate::{Calls, Cancelled, Health, InvoiceRequest, Lightning, LightningError, Network, Reply, Wallet};
 use api::{Api, Call};
+use hints::Hints;
 use message::{Created, Info, Received};
 
 /// Opens the wallet that `settings` describes.
-pub(crate) fn open(settings: &EclairSettings, timeout: Duration) -> Result<Arc<dyn Lightning>, String> {
-    Ok(Arc::new(Eclair::new(&settings.address, settings.password.expose(), timeout)?))
+pub(crate) fn open(
+    settings: &EclairSettings,
+    hints: RouteHints,
+    timeout: Duration,
+) -> Result<Arc<dyn Lightning>, String> {
+    Ok(Arc::new(Eclair::new(&settings.address, settings.password.expose(), timeout)?.with_hints(hints)))
 }
 
 /// A wallet that is an Eclair.
-pub struct Eclair {
+pub type Eclair = Wallet<EclairNode>;
+
+/// An Eclair as it speaks.
+pub struct EclairNode {
     api: Arc<Api>,
     timeout: Duration,
-    /// What the node said its network is.
-    told: OnceCell<Network>,
-    /// The network of the first good invoice.
-    seen: OnceLock<Network>,
+    hints: Hints,
     /// Whether it was told that nothing can be cancelled.
     told_that_it_cannot_cancel: AtomicBool,
 }
@@ -50,37 +54,53 @@ impl Eclair {
     pub fn new(address: &str, password: &str, timeout: Duration) -> Result<Eclair, String> {
         let api = Arc::new(Api::new(address, password)?);
         let told_that_it_cannot_cancel = AtomicBool::new(false);
-        Ok(Eclair { api, timeout, told: OnceCell::new(), seen: OnceLock::new(), told_that_it_cannot_cancel })
+        let hints = Hints::new(RouteHints::Auto);
+        Ok(Wallet::of(EclairNode { api, timeout, hints, told_that_it_cannot_cancel }, timeout))
     }
 
-    async fn create_invoice(&self, ask: &InvoiceRequest) -> Result<Invoice, LightningError> {
-        let deadline = deadline(self.timeout);
-        let network = self.network(deadline).await?;
-        let description = fit_description(&ask.description);
+    /// The same, whose invoices name private channels as `hints` says.
+    #[must_use]
+    pub fn with_hints(mut self, hints: RouteHints) -> Eclair {
+        self.connector_mut().hints = Hints::new(hints);
+        self
+    }
+}
+
+impl EclairNode {
+    async fn create_invoice(&self, ask: &InvoiceRequest, deadline: Instant) -> Result<Made, LightningError> {
         let (amount, expiry) = (ask.amount.0.to_string(), ask.expiry_s.to_string());
-        let form = [("description", description), ("amountMsat", &amount), ("expireIn", &expiry)];
+        let (channels, remark) = self.hints.wanted(&self.api, deadline).await;
+        let mut form =
+            vec![("description", ask.description.as_str()), ("amountMsat", &amount), ("expireIn", &expiry)];
+        if !channels.is_empty() {
+            form.push(("privateChannelIds", &channels));
+        }
         let made: Created = self.api.call(Call::CreateInvoice, &form, deadline).await?;
-        let payment_hash = message::payment_hash(&made.payment_hash)?;
-        let network = Some(*self.seen.get().unwrap_or(&network));
-        let asked = Asked { amount: ask.amount, payment_hash, description, expiry_s: ask.expiry_s, network };
-        let checked = check_invoice(&made.serialized, &asked, unix_now())?;
-        let _ = self.seen.set(checked.network);
-        Ok(Invoice { payment_hash, bolt11: made.serialized, expires_at: checked.expires_at })
+        let mut made = Made::as_asked(made.serialized, made.payment_hash, ask);
+        made.findings.extend(remark);
+        Ok(made)
     }
 
-    async fn received_info(&self, hash: PaymentHash, deadline: Instant) -> Result<Lookup, LightningError> {
+    async fn received_info(&self, hash: PaymentHash, deadline: Instant) -> Result<Found, LightningError> {
         let hex = hash.to_string();
-        let found: Option<Received> =
-            self.api.find(Call::GetReceivedInfo, &[("paymentHash", &hex)], deadline).await?;
-        found.map_or(Ok(Lookup::Unknown), |received| message::lookup(hash, received))
+        let found =
+            self.api.find::<Received>(Call::GetReceivedInfo, &[("paymentHash", &hex)], deadline).await?;
+        Ok(match found {
+            Ok(received) => message::found(received),
+            Err(nothing) => nothing,
+        })
     }
 
     /// Eclair deletes what is not paid, says so too of what it does not have, and refuses what is paid.
     ///
     /// It looks and deletes in two steps, so that a payment in the very moment between them would be kept and not be
     /// found any more. Only invoices that nobody has seen are cancelled: nobody can pay them then.
-    async fn delete_invoice(&self, hash: PaymentHash) -> Result<Cancelled, LightningError> {
-        let (hex, deadline) = (hash.to_string(), deadline(self.timeout));
+    async fn delete_invoice(
+        &self,
+        hash: PaymentHash,
+        deadline: Instant,
+    ) -> Result<Cancelled, LightningError> {
+        let hex = hash.to_string();
         match self.api.tell(Call::DeleteInvoice, &[("paymentHash", &hex)], deadline).await {
             Ok(true) => Ok(Cancelled::Done),
             Ok(false) => {
@@ -94,26 +114,16 @@ impl Eclair {
             }
             // It does not say why it refuses, but in its log.
             Err(LightningError::Refused(said)) => match self.received_info(hash, deadline).await? {
-                Lookup::Settled { .. } => Err(LightningError::Refused(format!(
+                Found::Paid(_) => Err(LightningError::Refused(format!(
                     "{hash} is paid, and stays so: it can't be cancelled"
                 ))),
-                _ => Err(LightningError::Refused(said)),
+                Found::Open { .. }
+                | Found::Dead { .. }
+                | Found::Unknown
+                | Found::Unclear(_)
+                | Found::CannotLookUp => Err(LightningError::Refused(said)),
             },
             Err(error) => Err(error),
-        }
-    }
-
-    /// The network that invoices must be on. Asked once.
-    async fn network(&self, deadline: Instant) -> Result<Network, LightningError> {
-        let ask = || async {
-            let info = self.info(deadline).await?;
-            Network::from_name(&info.network)
-                .ok_or_else(|| LightningError::Wrong(format!("an unknown network, {:?}", info.network)))
-        };
-        // Whoever asks first may hold the others up, but no longer than their own deadline.
-        match timeout_at(deadline, self.told.get_or_try_init(ask)).await {
-            Ok(told) => told.copied(),
-            Err(_) => Err(LightningError::TimedOut),
         }
     }
 
@@ -121,33 +131,38 @@ impl Eclair {
         self.api.call(Call::GetInfo, &[], deadline).await
     }
 
-    async fn node_health(&self) -> Result<Health, LightningError> {
-        let info = self.info(deadline(self.timeout)).await?;
+    async fn node_health(&self, deadline: Instant) -> Result<Health, LightningError> {
+        let info = self.info(deadline).await?;
         let node = format!("Eclair {} {}", info.version, info.node_id);
-        Ok(Health { node, network: Some(info.network), synced: None })
+        let remarks = self.hints.remark(&self.api, deadline).await.into_iter().collect();
+        Ok(Health { node, network: Some(info.network), synced: None, remarks })
     }
 }
 
-impl Lightning for Eclair {
-    fn create<'a>(&'a self, ask: &'a InvoiceRequest) -> Reply<'a, Invoice> {
-        Box::pin(self.create_invoice(ask))
+impl Connector for EclairNode {
+    fn make<'a>(&'a self, ask: &'a InvoiceRequest, deadline: Instant) -> Reply<'a, Made> {
+        Box::pin(self.create_invoice(ask, deadline))
     }
 
-    fn look_up(&self, hash: PaymentHash) -> Reply<'_, Lookup> {
-        Box::pin(self.received_info(hash, deadline(self.timeout)))
+    fn find(&self, hash: PaymentHash, deadline: Instant) -> Reply<'_, Found> {
+        Box::pin(self.received_info(hash, deadline))
     }
 
-    fn cancel(&self, hash: PaymentHash) -> Reply<'_, Cancelled> {
-        Box::pin(self.delete_invoice(hash))
+    fn cancel(&self, hash: PaymentHash, deadline: Instant) -> Reply<'_, Cancelled> {
+        Box::pin(self.delete_invoice(hash, deadline))
     }
 
     /// Eclair keeps no events for who was away: what settles during an outage is found by a look-up only.
-    fn settlements(&self) -> mpsc::Receiver<Settlement> {
+    fn pushes(&self) -> mpsc::Receiver<Push> {
         push::follow(Arc::clone(&self.api), self.timeout)
     }
 
-    fn health(&self) -> Reply<'_, Health> {
-        Box::pin(self.node_health())
+    fn health(&self, deadline: Instant) -> Reply<'_, Health> {
+        Box::pin(self.node_health(deadline))
+    }
+
+    fn network(&self, deadline: Instant) -> Reply<'_, Option<Network>> {
+        Box::pin(async move { Ok(Network::from_name(&self.info(deadline).await?.network)) })
     }
 
     fn calls(&self) -> Calls {
@@ -161,7 +176,11 @@ impl Lightning for Eclair {
         }
     }
 
-    fn try_push(&self) -> Reply<'_, bool> {
-        Box::pin(async { push::try_once(&self.api, self.timeout).await.map(|()| true) })
+    fn try_push(&self, deadline: Instant) -> Reply<'_, bool> {
+        Box::pin(async move { push::try_once(&self.api, deadline).await.map(|()| true) })
+    }
+
+    fn secrets(&self) -> Secrets {
+        self.api.secrets()
     }
 }

@@ -15,9 +15,10 @@ use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
 use super::api::{Api, Call, refusal};
 use super::message;
+use crate::LightningError;
+use crate::connector::Push;
 use crate::http::{deadline, innermost};
 use crate::pause::{FIRST_PAUSE, pause_after};
-use crate::{LightningError, Settlement};
 
 /// Settlements that may wait for the engine.
 const BACKLOG: usize = 1024;
@@ -35,10 +36,10 @@ const SILENCE: Duration = Duration::from_secs(50);
 const LARGEST: usize = 256 * 1024;
 
 /// Follows the payments until the receiver is dropped.
-pub(super) fn follow(api: Arc<Api>, timeout: Duration) -> mpsc::Receiver<Settlement> {
+pub(super) fn follow(api: Arc<Api>, timeout: Duration) -> mpsc::Receiver<Push> {
     let (to, settlements) = mpsc::channel(BACKLOG);
     tokio::spawn(async move {
-        let mut follower = Follower { api, timeout, to: to.clone(), failures: 0, complaint: None };
+        let mut follower = Follower { api, timeout, to: to.clone(), failures: 0 };
         tokio::select! {
             () = to.closed() => {}
             () = follower.run() => {}
@@ -48,19 +49,17 @@ pub(super) fn follow(api: Arc<Api>, timeout: Duration) -> mpsc::Receiver<Settlem
 }
 
 /// Opens a websocket, and closes it.
-pub(super) async fn try_once(api: &Api, timeout: Duration) -> Result<(), LightningError> {
-    connect(api, timeout).await.map(drop)
+pub(super) async fn try_once(api: &Api, deadline: Instant) -> Result<(), LightningError> {
+    connect(api, deadline).await.map(drop)
 }
 
 struct Follower {
     api: Arc<Api>,
     /// How long a connection may take.
     timeout: Duration,
-    to: mpsc::Sender<Settlement>,
+    to: mpsc::Sender<Push>,
     /// Connections that failed since one held.
     failures: u32,
-    /// What was logged last; the same is not logged again.
-    complaint: Option<String>,
 }
 
 impl Follower {
@@ -68,14 +67,9 @@ impl Follower {
     async fn run(&mut self) {
         while !self.to.is_closed() {
             let Err(error) = self.stream().await else { return };
-            let text = error.to_string();
-            if self.complaint.as_ref() != Some(&text) {
-                tracing::warn!("no settlements are pushed, only look-ups find them: {text}");
-                self.complaint = Some(text);
-            }
-            let pause = match error {
+            let pause = match &error {
                 LightningError::Unavailable { retry_after, .. } => {
-                    retry_after.max(pause_after(self.failures))
+                    (*retry_after).max(pause_after(self.failures))
                 }
                 LightningError::TimedOut => pause_after(self.failures),
                 LightningError::Refused(_) | LightningError::Wrong(_) => {
@@ -83,16 +77,19 @@ impl Follower {
                 }
             };
             self.failures = self.failures.saturating_add(1);
+            if self.to.send(Push::Lost(error)).await.is_err() {
+                return;
+            }
             tokio::time::sleep(pause).await;
         }
     }
 
     /// One connection; `Ok` when the engine has gone.
     async fn stream(&mut self) -> Result<(), LightningError> {
-        let mut socket = connect(&self.api, self.timeout).await?;
+        let mut socket = connect(&self.api, deadline(self.timeout)).await?;
         let (mut pings, mut heard) = (interval_at(Instant::now() + PING, PING), Instant::now());
-        if self.complaint.take().is_some() {
-            tracing::info!("settlements are pushed again");
+        if self.to.send(Push::Live).await.is_err() {
+            return Ok(());
         }
         loop {
             let message = tokio::select! {
@@ -116,15 +113,16 @@ impl Follower {
                 _ => self.failures,
             };
             match message {
-                Some(Ok(Message::Text(text))) => match message::event(&text) {
-                    Ok(Some(settlement)) => {
-                        if self.to.send(settlement).await.is_err() {
-                            return Ok(());
-                        }
+                Some(Ok(Message::Text(text))) => {
+                    let push = match message::event(&text) {
+                        Ok(None) => continue,
+                        Ok(Some(payment)) => Push::Paid(payment),
+                        Err(error) => Push::Unreadable(error),
+                    };
+                    if self.to.send(push).await.is_err() {
+                        return Ok(());
                     }
-                    Ok(None) => {}
-                    Err(error) => tracing::warn!("a pushed settlement is passed over: {error}"),
-                },
+                }
                 Some(Ok(Message::Close(_))) | None => return Err(ended("it hung up")),
                 Some(Ok(_)) => {}
                 Some(Err(error)) => return Err(ended(&innermost(&error))),
@@ -134,8 +132,7 @@ impl Follower {
 }
 
 /// The handshake of RFC 6455, by the same client as every call: same TLS, same password.
-async fn connect(api: &Api, timeout: Duration) -> Result<WebSocketStream<Upgraded>, LightningError> {
-    let deadline = deadline(timeout);
+async fn connect(api: &Api, deadline: Instant) -> Result<WebSocketStream<Upgraded>, LightningError> {
     let key = generate_key();
     let request = api.websocket().header(CONNECTION, "Upgrade").header(UPGRADE, "websocket");
     let request = request.header(SEC_WEBSOCKET_VERSION, "13").header(SEC_WEBSOCKET_KEY, &key);

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use ::lnc::PairingPhrase;
 use ::lnc::client::{Roots, Server};
-use settings::LncSettings;
+use settings::{LncSettings, RouteHints};
 
 use crate::Lightning;
 use crate::lnd::Lnd;
@@ -20,6 +20,7 @@ use door::LncDoor;
 /// Opens the wallet that `settings` describes. It keeps its keys in `state_dir`.
 pub(crate) fn open(
     settings: &LncSettings,
+    hints: RouteHints,
     timeout: Duration,
     state_dir: &Path,
 ) -> Result<Arc<dyn Lightning>, String> {
@@ -30,5 +31,5 @@ pub(crate) fn open(
     };
     let server = Server::new(&settings.mailbox, &roots).map_err(|error| error.to_string())?;
     let door = LncDoor::new(server, phrase, state_dir);
-    Ok(Arc::new(Lnd::behind(Box::new(door), timeout)))
+    Ok(Arc::new(Lnd::behind(Box::new(door), timeout).with_hints(hints)))
 }

@@ -1,16 +1,13 @@
 //! What leads to a node: connections are made through it, one after the other.
 
-use std::future::{Future, ready};
-use std::pin::Pin;
+use std::future::ready;
 
 use lnd_rpc::channel::{ConnectError, MacaroonInterceptor, Node};
 use tonic::transport::Channel;
 
-use crate::LightningError;
+use crate::foreign::Secrets;
 use crate::pause::FIRST_PAUSE;
-
-/// Something under way.
-pub(crate) type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+use crate::{LightningError, Pending};
 
 /// A way to a node.
 pub(crate) trait Door: Send + Sync {
@@ -19,6 +16,11 @@ pub(crate) trait Door: Send + Sync {
 
     /// Where the macaroon comes from.
     fn access(&self) -> Access;
+
+    /// What no log line may hold.
+    fn secrets(&self) -> Secrets {
+        Secrets::none()
+    }
 
     /// Makes a connection, within a time of its own. When that connection is lost, each later call fails at once.
     fn connect(&self) -> Pending<'_, Result<Way, LightningError>>;
@@ -36,7 +38,7 @@ pub(crate) struct Way {
     pub(crate) macaroon: MacaroonInterceptor,
 }
 
-/// Where the macaroon comes from: it tells the operator where to mend what it lacks.
+/// Where the macaroon comes from: it tells the operator what to replace where it lacks something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Access {
     /// A file that the operator named.
@@ -62,7 +64,7 @@ impl Door for Node {
     }
 }
 
-/// Whose fault a failed attempt is: a wrong certificate is the operator's to mend; the rest may pass.
+/// Whose fault a failed attempt is: a wrong certificate needs the operator; the rest may pass.
 fn connect_failed(error: &ConnectError) -> LightningError {
     match error {
         ConnectError::Certificate { .. } => LightningError::Refused(error.to_string()),

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 
 use super::door::{Access, Door, Way};
 use crate::LightningError;
+use crate::foreign::Secrets;
 use crate::pause::{FIRST_PAUSE, pause_after};
 
 /// A connection is given up after so many calls in a row without any answer. Pings find a dead one sooner, but only
@@ -70,6 +71,11 @@ impl Link {
     /// Where the macaroon comes from.
     pub(super) fn access(&self) -> Access {
         self.door.access()
+    }
+
+    /// What no log line may hold.
+    pub(super) fn secrets(&self) -> Secrets {
+        self.door.secrets()
     }
 
     /// Leaves for good.

@@ -1,63 +1,51 @@
 //! LND's messages in our types. `state` alone says whether an invoice is paid: LND reports the preimage of open
 //! invoices too.
 
-use l402::{Msat, PaymentHash, Preimage};
+use l402::{Msat, PaymentHash};
 use lnd_rpc::lnrpc::{self, invoice::InvoiceState};
 
-use crate::{LightningError, Lookup, Settlement};
+use crate::connector::{Found, Payment};
 
-/// The payment hash in a message.
-pub(super) fn payment_hash(bytes: &[u8]) -> Result<PaymentHash, LightningError> {
-    match <[u8; 32]>::try_from(bytes) {
-        Ok(hash) => Ok(PaymentHash(hash)),
-        Err(_) => Err(LightningError::Wrong(format!("a payment hash of {} bytes", bytes.len()))),
-    }
+/// The payment hash in a message; `None` where it is none.
+pub(super) fn payment_hash(bytes: &[u8]) -> Option<PaymentHash> {
+    <[u8; 32]>::try_from(bytes).ok().map(PaymentHash)
 }
 
-/// The answer to a look-up of `hash`.
-pub(super) fn lookup(hash: PaymentHash, invoice: &lnrpc::Invoice) -> Result<Lookup, LightningError> {
-    let found = payment_hash(&invoice.r_hash)?;
-    if found != hash {
-        return Err(LightningError::Wrong(format!("the invoice {found} for a look-up of {hash}")));
-    }
-    let Ok(state) = InvoiceState::try_from(invoice.state) else {
-        return Err(LightningError::Wrong(format!(
-            "an invoice in state {}, which nobody knows",
-            invoice.state
-        )));
-    };
-    match state {
-        InvoiceState::Settled => {
-            let Settlement { preimage, received, .. } = settlement(invoice)?;
-            Ok(Lookup::Settled { preimage, received })
+/// The answer to a look-up.
+pub(super) fn found(invoice: lnrpc::Invoice) -> Found {
+    let about = payment_hash(&invoice.r_hash);
+    match InvoiceState::try_from(invoice.state) {
+        Ok(InvoiceState::Settled) => Found::Paid(payment(&invoice)),
+        Ok(InvoiceState::Open | InvoiceState::Accepted) => {
+            let expires_at = expires_at(&invoice);
+            let text = Some(invoice.payment_request).filter(|text| !text.is_empty());
+            Found::Open { about, invoice: text, expires_at }
         }
-        InvoiceState::Open | InvoiceState::Accepted => {
-            let bolt11 = Some(invoice.payment_request.clone()).filter(|text| !text.is_empty());
-            Ok(Lookup::Pending { bolt11, expires_at: expires_at(invoice) })
-        }
-        InvoiceState::Canceled => Ok(Lookup::Dead),
+        Ok(InvoiceState::Canceled) => Found::Dead { about },
+        Err(_) => Found::Unclear(format!("an invoice in state {}, which is not known", invoice.state)),
     }
 }
 
-/// A settled invoice as a settlement. Who calls has seen that its state is settled.
-pub(super) fn settlement(invoice: &lnrpc::Invoice) -> Result<Settlement, LightningError> {
-    let payment_hash = payment_hash(&invoice.r_hash)?;
-    let preimage = <[u8; 32]>::try_from(invoice.r_preimage.as_slice()).ok().map(Preimage::from_bytes);
-    if preimage.as_ref().is_some_and(|preimage| !preimage.matches(&payment_hash)) {
-        return Err(LightningError::Wrong(format!("a preimage that does not belong to {payment_hash}")));
+/// A settled invoice. Who calls has seen that its state is settled.
+pub(super) fn payment(invoice: &lnrpc::Invoice) -> Payment {
+    Payment {
+        about: payment_hash(&invoice.r_hash),
+        invoice: None,
+        preimage: Some(invoice.r_preimage.clone()).filter(|bytes| !bytes.is_empty()),
+        received: u64::try_from(invoice.amt_paid_msat).ok().filter(|msat| *msat > 0).map(Msat),
+        outgoing: false,
     }
-    let received = u64::try_from(invoice.amt_paid_msat)
-        .map_err(|_| LightningError::Wrong(format!("a negative amount received for {payment_hash}")))?;
-    Ok(Settlement { payment_hash, preimage, received: Msat(received) })
 }
 
-fn expires_at(invoice: &lnrpc::Invoice) -> u64 {
-    u64::try_from(invoice.creation_date.saturating_add(invoice.expiry)).unwrap_or(0)
+fn expires_at(invoice: &lnrpc::Invoice) -> Option<u64> {
+    u64::try_from(invoice.creation_date.saturating_add(invoice.expiry)).ok().filter(|at| *at > 0)
 }
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::panic)]
+    #![allow(clippy::panic)]
+    use l402::Preimage;
+
     use super::*;
 
     fn preimage() -> Preimage {
@@ -80,45 +68,28 @@ mod tests {
         }
     }
 
-    fn look_up(invoice: &lnrpc::Invoice) -> Result<Lookup, LightningError> {
-        lookup(preimage().payment_hash(), invoice)
-    }
-
     #[test]
     fn the_state_alone_decides() {
-        let pending = Lookup::Pending { bolt11: Some("lnbcrt1".to_owned()), expires_at: 1600 };
-        assert_eq!(look_up(&invoice(InvoiceState::Open as i32)), Ok(pending.clone()));
-        assert_eq!(look_up(&invoice(InvoiceState::Accepted as i32)), Ok(pending));
-        assert_eq!(look_up(&invoice(InvoiceState::Canceled as i32)), Ok(Lookup::Dead));
-        let settled = Lookup::Settled { preimage: Some(preimage()), received: Msat(5000) };
-        assert_eq!(look_up(&invoice(InvoiceState::Settled as i32)), Ok(settled));
-    }
-
-    #[test]
-    fn what_does_not_fit_is_wrong() {
-        let settled = || invoice(InvoiceState::Settled as i32);
-        for odd in [
-            invoice(4),
-            lnrpc::Invoice { r_hash: vec![1; 32], ..settled() },
-            lnrpc::Invoice { r_hash: vec![1; 31], ..settled() },
-            lnrpc::Invoice { r_preimage: vec![1; 32], ..settled() },
-            lnrpc::Invoice { amt_paid_msat: -1, ..settled() },
-        ] {
-            assert!(matches!(look_up(&odd), Err(LightningError::Wrong(_))), "{odd:?}");
+        for state in [InvoiceState::Open, InvoiceState::Accepted] {
+            let Found::Open { about, invoice, expires_at } = found(invoice(state as i32)) else {
+                panic!("{state:?}")
+            };
+            assert_eq!(about, Some(preimage().payment_hash()));
+            assert_eq!((invoice.as_deref(), expires_at), (Some("lnbcrt1"), Some(1600)));
         }
+        assert!(matches!(found(invoice(InvoiceState::Canceled as i32)), Found::Dead { about: Some(_) }));
+        assert!(matches!(found(invoice(4)), Found::Unclear(_)));
+        let Found::Paid(payment) = found(invoice(InvoiceState::Settled as i32)) else { panic!("not paid") };
+        assert_eq!(payment.preimage.as_deref(), Some(&preimage().expose()[..]));
+        assert_eq!(payment.received, Some(Msat(5000)));
     }
 
     #[test]
-    fn a_settlement_without_a_preimage_is_one() {
-        let bare = lnrpc::Invoice { r_preimage: Vec::new(), ..invoice(InvoiceState::Settled as i32) };
-        assert_eq!(settlement(&bare).unwrap().preimage, None);
-    }
-
-    #[test]
-    fn dates_beyond_reason_do_not_overflow() {
+    fn numbers_beyond_reason_are_none() {
         let odd = lnrpc::Invoice { creation_date: i64::MAX, ..invoice(0) };
-        assert!(matches!(look_up(&odd), Ok(Lookup::Pending { .. })));
+        assert!(matches!(found(odd), Found::Open { expires_at: Some(_), .. }));
         let odd = lnrpc::Invoice { creation_date: i64::MIN, ..invoice(0) };
-        assert!(matches!(look_up(&odd), Ok(Lookup::Pending { expires_at: 0, .. })));
+        assert!(matches!(found(odd), Found::Open { expires_at: None, .. }));
+        assert_eq!(payment(&lnrpc::Invoice { amt_paid_msat: -1, ..invoice(1) }).received, None);
     }
 }

@@ -1,37 +1,43 @@
 //! LND, by gRPC: `AddInvoice`, `LookupInvoice`, `SubscribeInvoices`, `CancelInvoice`, `GetInfo`.
 //!
-//! A macaroon with `invoices:read` and `invoices:write` is enough; with `info:read` as well the node tells its network,
-//! else the network of the first invoice is held on to.
+//! A macaroon with `invoices:read` and `invoices:write` is enough; with `info:read` as well the node tells its network, with
+//! `offchain:read` its channels.
 
 mod door;
+mod hints;
 mod link;
 mod message;
 mod settlements;
 mod status;
 
 use std::future::Future;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use l402::PaymentHash;
 use lnd_rpc::channel::{Authorized, Node, innermost, is_transport, never_sent};
 use lnd_rpc::invoicesrpc::CancelInvoiceMsg;
 use lnd_rpc::lnrpc::{self, lightning_client::LightningClient};
-use settings::LndSettings;
-use tokio::sync::{OnceCell, mpsc};
+use settings::{LndSettings, RouteHints};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 use tonic::{Code, Response, Status};
 
-use crate::{
-    Asked, Calls, Cancelled, Health, Invoice, InvoiceRequest, Lightning, LightningError, Lookup, Network,
-    Reply, Settlement, check_invoice, fit_description, unix_now,
-};
-pub(crate) use door::{Access, Door, Pending, Way};
+pub(crate) use crate::Pending;
+use crate::connector::{Connector, Found, Made, Push};
+use crate::foreign::Secrets;
+use crate::{Calls, Cancelled, Health, InvoiceRequest, Lightning, LightningError, Network, Reply, Wallet};
+pub(crate) use door::{Access, Door, Way};
+use hints::Hints;
 use link::{Line, Link};
-use status::{Method, is_unknown_invoice, refusal};
+use status::{Method, is_unknown_invoice, lookup_error, refusal};
 
 /// Opens the wallet that `settings` describes. The one time-out bounds connecting too.
-pub(crate) fn open(settings: &LndSettings, timeout: Duration) -> Result<Arc<dyn Lightning>, String> {
+pub(crate) fn open(
+    settings: &LndSettings,
+    hints: RouteHints,
+    timeout: Duration,
+) -> Result<Arc<dyn Lightning>, String> {
     let node = Node::new(
         &settings.address,
         &settings.certificate,
@@ -39,17 +45,16 @@ pub(crate) fn open(settings: &LndSettings, timeout: Duration) -> Result<Arc<dyn 
         settings.socks5_proxy.as_deref(),
         timeout,
     );
-    Ok(Arc::new(Lnd::new(node.map_err(|error| error.to_string())?, timeout)))
+    Ok(Arc::new(Lnd::new(node.map_err(|error| error.to_string())?, timeout).with_hints(hints)))
 }
 
 /// A wallet that is an LND.
-pub struct Lnd {
+pub type Lnd = Wallet<LndNode>;
+
+/// An LND as it speaks.
+pub struct LndNode {
     link: Arc<Link>,
-    timeout: Duration,
-    /// What the node said its network is; `None` within if it may not say.
-    told: OnceCell<Option<Network>>,
-    /// The network of the first good invoice.
-    seen: OnceLock<Network>,
+    hints: Hints,
 }
 
 impl Lnd {
@@ -60,23 +65,26 @@ impl Lnd {
 
     /// A wallet behind `door`.
     pub(crate) fn behind(door: Box<dyn Door>, timeout: Duration) -> Lnd {
-        Lnd { link: Link::new(door), timeout, told: OnceCell::new(), seen: OnceLock::new() }
+        Wallet::of(LndNode { link: Link::new(door), hints: Hints::new(RouteHints::Auto) }, timeout)
     }
 
-    fn deadline(&self) -> Instant {
-        Instant::now() + self.timeout
+    /// The same, whose invoices name private channels as `hints` says.
+    #[must_use]
+    pub fn with_hints(mut self, hints: RouteHints) -> Lnd {
+        self.connector_mut().hints = Hints::new(hints);
+        self
     }
+}
 
-    async fn add_invoice(&self, ask: &InvoiceRequest) -> Result<Invoice, LightningError> {
-        let deadline = self.deadline();
-        let network = self.network(deadline).await?;
-        let description = fit_description(&ask.description);
+impl LndNode {
+    async fn add_invoice(&self, ask: &InvoiceRequest, deadline: Instant) -> Result<Made, LightningError> {
+        let (private, remark) = self.hints.wanted(self, deadline).await;
         let wanted = lnrpc::Invoice {
-            memo: description.to_owned(),
+            memo: ask.description.clone(),
             value_msat: i64::try_from(ask.amount.0)
                 .map_err(|_| LightningError::Refused(format!("{} is more than there is", ask.amount)))?,
             expiry: ask.expiry_s.into(),
-            private: false,
+            private,
             ..lnrpc::Invoice::default()
         };
         let made = self
@@ -86,37 +94,32 @@ impl Lnd {
             })
             .await
             .map_err(|failure| failure.of(Method::AddInvoice, self.link.access()))?;
-        let payment_hash = message::payment_hash(&made.r_hash)?;
-        let asked = Asked { amount: ask.amount, payment_hash, description, expiry_s: ask.expiry_s, network };
-        let checked = check_invoice(&made.payment_request, &asked, unix_now())?;
-        let first = *self.seen.get_or_init(|| checked.network);
-        if first != checked.network {
-            return Err(LightningError::Wrong(format!(
-                "an invoice on {}, but earlier ones were on {}",
-                checked.network.name(),
-                first.name()
-            )));
-        }
-        Ok(Invoice { payment_hash, bolt11: made.payment_request, expires_at: checked.expires_at })
+        let mut made = Made::as_asked(made.payment_request, message::payment_hash(&made.r_hash), ask);
+        made.findings.extend(remark);
+        Ok(made)
     }
 
-    async fn look_up_invoice(&self, hash: PaymentHash) -> Result<Lookup, LightningError> {
+    async fn look_up_invoice(&self, hash: PaymentHash, deadline: Instant) -> Result<Found, LightningError> {
         let found = self
-            .call(self.deadline(), |mut client| async move {
+            .call(deadline, |mut client| async move {
                 let which = lnrpc::PaymentHash { r_hash: hash.0.to_vec(), ..Default::default() };
                 client.lookup_invoice(which).await
             })
             .await;
         match found {
-            Ok(invoice) => message::lookup(hash, &invoice),
-            Err(Failure::Answer(status)) if is_unknown_invoice(&status) => Ok(Lookup::Unknown),
-            Err(failure) => Err(failure.of(Method::LookupInvoice, self.link.access())),
+            Ok(invoice) => Ok(message::found(invoice)),
+            Err(Failure::Answer(status)) => lookup_error(self.link.access(), &status),
+            Err(Failure::NoAnswer(error)) => Err(error),
         }
     }
 
-    async fn cancel_invoice(&self, hash: PaymentHash) -> Result<Cancelled, LightningError> {
+    async fn cancel_invoice(
+        &self,
+        hash: PaymentHash,
+        deadline: Instant,
+    ) -> Result<Cancelled, LightningError> {
         let cancelled = self
-            .call_on(self.deadline(), |line| {
+            .call_on(deadline, |line| {
                 let (mut client, which) =
                     (Link::invoices(line), CancelInvoiceMsg { payment_hash: hash.0.to_vec() });
                 async move { client.cancel_invoice(which).await }
@@ -134,9 +137,9 @@ impl Lnd {
         }
     }
 
-    async fn node_health(&self) -> Result<Health, LightningError> {
-        match self.info(self.deadline()).await {
-            Ok(info) => Ok(Health {
+    async fn node_health(&self, deadline: Instant) -> Result<Health, LightningError> {
+        let mut health = match self.info(deadline).await {
+            Ok(info) => Health {
                 // LND appends its commit to the version.
                 node: format!(
                     "LND {} {}",
@@ -145,37 +148,17 @@ impl Lnd {
                 ),
                 network: info.chains.first().map(|chain| chain.network.clone()),
                 synced: Some(info.synced_to_chain),
-            }),
+                remarks: Vec::new(),
+            },
             // A macaroon for invoices only may not ask; a look-up shows as well that the node answers it.
             Err(LightningError::Refused(_)) => {
-                self.look_up_invoice(PaymentHash([0; 32])).await?;
-                Ok(Health { node: "LND".to_owned(), network: None, synced: None })
+                self.look_up_invoice(PaymentHash([0; 32]), deadline).await?;
+                Health::of("LND")
             }
-            Err(error) => Err(error),
-        }
-    }
-
-    /// The network that invoices must be on, as far as it is known. Asked once; a node that may not say is not asked
-    /// again.
-    async fn network(&self, deadline: Instant) -> Result<Option<Network>, LightningError> {
-        let ask = || async {
-            match self.info(deadline).await {
-                Ok(info) => {
-                    let name = info.chains.first().map_or("", |chain| chain.network.as_str());
-                    let known = Network::from_name(name);
-                    known
-                        .map(Some)
-                        .ok_or_else(|| LightningError::Wrong(format!("an unknown network, {name:?}")))
-                }
-                Err(LightningError::Refused(_)) => Ok(None),
-                Err(error) => Err(error),
-            }
+            Err(error) => return Err(error),
         };
-        // Whoever asks first may hold the others up, but no longer than their own deadline.
-        match timeout_at(deadline, self.told.get_or_try_init(ask)).await {
-            Ok(told) => Ok(told?.or_else(|| self.seen.get().copied())),
-            Err(_) => Err(LightningError::TimedOut),
-        }
+        health.remarks.extend(self.hints.remark(self, deadline).await);
+        Ok(health)
     }
 
     async fn info(&self, deadline: Instant) -> Result<lnrpc::GetInfoResponse, LightningError> {
@@ -184,7 +167,17 @@ impl Lnd {
             .map_err(|failure| failure.of(Method::GetInfo, self.link.access()))
     }
 
-    /// A call of the main service: see [`Lnd::call_on`].
+    async fn channels(&self, deadline: Instant) -> Result<Vec<lnrpc::Channel>, LightningError> {
+        let list = |mut client: LightningClient<Authorized>| async move {
+            client.list_channels(lnrpc::ListChannelsRequest::default()).await
+        };
+        let listed = self.call(deadline, list).await;
+        listed
+            .map(|listed| listed.channels)
+            .map_err(|failure| failure.of(Method::ListChannels, self.link.access()))
+    }
+
+    /// A call of the main service: see [`LndNode::call_on`].
     async fn call<T, F>(
         &self,
         deadline: Instant,
@@ -249,25 +242,36 @@ impl Failure {
     }
 }
 
-impl Lightning for Lnd {
-    fn create<'a>(&'a self, ask: &'a InvoiceRequest) -> Reply<'a, Invoice> {
-        Box::pin(self.add_invoice(ask))
+impl Connector for LndNode {
+    fn make<'a>(&'a self, ask: &'a InvoiceRequest, deadline: Instant) -> Reply<'a, Made> {
+        Box::pin(self.add_invoice(ask, deadline))
     }
 
-    fn look_up(&self, hash: PaymentHash) -> Reply<'_, Lookup> {
-        Box::pin(self.look_up_invoice(hash))
+    fn find(&self, hash: PaymentHash, deadline: Instant) -> Reply<'_, Found> {
+        Box::pin(self.look_up_invoice(hash, deadline))
     }
 
-    fn cancel(&self, hash: PaymentHash) -> Reply<'_, Cancelled> {
-        Box::pin(self.cancel_invoice(hash))
+    fn cancel(&self, hash: PaymentHash, deadline: Instant) -> Reply<'_, Cancelled> {
+        Box::pin(self.cancel_invoice(hash, deadline))
     }
 
-    fn settlements(&self) -> mpsc::Receiver<Settlement> {
+    fn pushes(&self) -> mpsc::Receiver<Push> {
         settlements::follow(Arc::clone(&self.link))
     }
 
-    fn health(&self) -> Reply<'_, Health> {
-        Box::pin(self.node_health())
+    fn health(&self, deadline: Instant) -> Reply<'_, Health> {
+        Box::pin(self.node_health(deadline))
+    }
+
+    fn network(&self, deadline: Instant) -> Reply<'_, Option<Network>> {
+        Box::pin(async move {
+            match self.info(deadline).await {
+                Ok(info) => Ok(info.chains.first().and_then(|chain| Network::from_name(&chain.network))),
+                // Whoever may not ask is not told, and does not ask again.
+                Err(LightningError::Refused(_)) => Ok(None),
+                Err(error) => Err(error),
+            }
+        })
     }
 
     fn calls(&self) -> Calls {
@@ -284,8 +288,17 @@ impl Lightning for Lnd {
         }
     }
 
-    fn try_push(&self) -> Reply<'_, bool> {
-        Box::pin(async { settlements::try_once(&self.link).await.map(|()| true) })
+    fn try_push(&self, deadline: Instant) -> Reply<'_, bool> {
+        Box::pin(async move {
+            match timeout_at(deadline, settlements::try_once(&self.link)).await {
+                Ok(tried) => tried.map(|()| true),
+                Err(_) => Err(LightningError::TimedOut),
+            }
+        })
+    }
+
+    fn secrets(&self) -> Secrets {
+        self.link.secrets()
     }
 
     fn close(&self) -> Pending<'_, ()> {

@@ -11,8 +11,9 @@ use tokio::time::timeout;
 use super::link::{Line, Link};
 use super::message;
 use super::status::{Method, refusal};
+use crate::LightningError;
+use crate::connector::Push;
 use crate::pause::{FIRST_PAUSE, pause_after};
-use crate::{LightningError, Settlement};
 
 /// Settlements that may wait for the engine; beyond that the stream waits, and LND keeps them.
 const BACKLOG: usize = 1024;
@@ -24,10 +25,10 @@ const REFUSED_PAUSE: Duration = Duration::from_secs(60);
 const REFUSAL: Duration = Duration::from_secs(1);
 
 /// Follows the settlements until the receiver is dropped.
-pub(super) fn follow(link: Arc<Link>) -> mpsc::Receiver<Settlement> {
+pub(super) fn follow(link: Arc<Link>) -> mpsc::Receiver<Push> {
     let (to, settlements) = mpsc::channel(BACKLOG);
     tokio::spawn(async move {
-        let mut follower = Follower { link, to: to.clone(), settle_index: 0, failures: 0, complaint: None };
+        let mut follower = Follower { link, to: to.clone(), settle_index: 0, failures: 0 };
         tokio::select! {
             () = to.closed() => {}
             () = follower.run() => {}
@@ -52,13 +53,11 @@ pub(super) async fn try_once(link: &Arc<Link>) -> Result<(), LightningError> {
 
 struct Follower {
     link: Arc<Link>,
-    to: mpsc::Sender<Settlement>,
+    to: mpsc::Sender<Push>,
     /// The last settlement delivered. Zero until there was one: then LND starts with what comes next.
     settle_index: u64,
     /// Streams that failed since one delivered something.
     failures: u32,
-    /// What was logged last; the same is not logged again.
-    complaint: Option<String>,
 }
 
 impl Follower {
@@ -66,20 +65,18 @@ impl Follower {
     async fn run(&mut self) {
         while !self.to.is_closed() {
             let Err(error) = self.stream().await else { return };
-            let text = error.to_string();
-            if self.complaint.as_ref() != Some(&text) {
-                tracing::warn!("no settlements are pushed, only look-ups find them: {text}");
-                self.complaint = Some(text);
-            }
-            let pause = match error {
+            let pause = match &error {
                 // The connection has its own back-off, and says when it is tried again.
-                LightningError::Unavailable { retry_after, .. } => retry_after.max(FIRST_PAUSE),
+                LightningError::Unavailable { retry_after, .. } => (*retry_after).max(FIRST_PAUSE),
                 LightningError::TimedOut => FIRST_PAUSE,
                 LightningError::Refused(_) | LightningError::Wrong(_) => {
                     pause_after(self.failures).saturating_mul(4).min(REFUSED_PAUSE)
                 }
             };
             self.failures = self.failures.saturating_add(1);
+            if self.to.send(Push::Lost(error)).await.is_err() {
+                return;
+            }
             tokio::time::sleep(pause).await;
         }
     }
@@ -102,22 +99,18 @@ impl Follower {
             };
             self.link.answered(&line);
             self.failures = 0;
-            if self.complaint.take().is_some() {
-                tracing::info!("settlements are pushed again");
-            }
-            if invoice.state() == InvoiceState::Settled && self.deliver(&invoice).await.is_err() {
+            let sent = async {
+                self.to.send(Push::Live).await?;
+                match invoice.state() {
+                    InvoiceState::Settled => self.to.send(Push::Paid(message::payment(&invoice))).await,
+                    InvoiceState::Open | InvoiceState::Canceled | InvoiceState::Accepted => Ok(()),
+                }
+            };
+            if sent.await.is_err() {
                 return Ok(());
             }
+            self.settle_index = self.settle_index.max(invoice.settle_index);
         }
-    }
-
-    async fn deliver(&mut self, invoice: &lnrpc::Invoice) -> Result<(), mpsc::error::SendError<Settlement>> {
-        match message::settlement(invoice) {
-            Ok(settlement) => self.to.send(settlement).await?,
-            Err(error) => tracing::warn!("a pushed settlement is passed over: {error}"),
-        }
-        self.settle_index = self.settle_index.max(invoice.settle_index);
-        Ok(())
     }
 }
 

@@ -9,12 +9,11 @@ use tonic::{Code, Status};
 
 use super::door::Access;
 use crate::LightningError;
+use crate::connector::Found;
+use crate::foreign::shown;
 
 /// When to come back to a node that says it is not ready.
 const NOT_READY_PAUSE: Duration = Duration::from_secs(2);
-
-/// Longest part of a node's own text that is passed on.
-const LONGEST_TEXT: usize = 200;
 
 /// A call, by its name in LND's interface and the permission that it needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +23,7 @@ pub(super) enum Method {
     SubscribeInvoices,
     CancelInvoice,
     GetInfo,
+    ListChannels,
 }
 
 impl Method {
@@ -34,6 +34,7 @@ impl Method {
             Method::SubscribeInvoices => "SubscribeInvoices",
             Method::CancelInvoice => "CancelInvoice",
             Method::GetInfo => "GetInfo",
+            Method::ListChannels => "ListChannels",
         }
     }
 
@@ -42,6 +43,7 @@ impl Method {
             Method::AddInvoice | Method::CancelInvoice => "invoices:write",
             Method::LookupInvoice | Method::SubscribeInvoices => "invoices:read",
             Method::GetInfo => "info:read",
+            Method::ListChannels => "offchain:read",
         }
     }
 }
@@ -82,6 +84,21 @@ pub(super) fn refusal(method: Method, access: Access, status: &Status) -> Lightn
     }
 }
 
+/// What an error in place of an invoice means to who looks one up.
+///
+/// # Errors
+/// The look-up is not permitted, or the node is not ready: another call may fare better.
+pub(super) fn lookup_error(access: Access, status: &Status) -> Result<Found, LightningError> {
+    if is_unknown_invoice(status) {
+        return Ok(Found::Unknown);
+    }
+    let about_us = is_permission(status) || is_bad_macaroon(status) || status.code() == Code::Unimplemented;
+    match refusal(Method::LookupInvoice, access, status) {
+        LightningError::Refused(text) if !about_us => Ok(Found::Unclear(text)),
+        error => Err(error),
+    }
+}
+
 /// Whether the node says that it has no such invoice.
 pub(super) fn is_unknown_invoice(status: &Status) -> bool {
     status.code() == Code::NotFound
@@ -91,10 +108,26 @@ pub(super) fn is_unknown_invoice(status: &Status) -> bool {
                 .any(|text| status.message().contains(text)))
 }
 
+/// What a node says while it starts, catches up or stops (LND v0.13 to v0.20).
 fn is_not_ready(message: &str) -> bool {
-    ["starting up", "wallet locked", "waiting to start", "wallet not created", "server is not active"]
-        .iter()
-        .any(|text| message.contains(text))
+    let message = message.to_ascii_lowercase();
+    [
+        "starting up",
+        "process of starting",
+        "still starting",
+        "wallet locked",
+        "waiting to start",
+        "wallet not created",
+        "server is not active",
+        "still syncing",
+        "not synced",
+        "not fully synced",
+        "shutting down",
+        "is stopping",
+        "server is still",
+    ]
+    .iter()
+    .any(|text| message.contains(text))
 }
 
 fn is_permission(status: &Status) -> bool {
@@ -106,16 +139,6 @@ fn is_bad_macaroon(status: &Status) -> bool {
         || ["verification failed", "macaroon", "unmarshal v"]
             .iter()
             .any(|text| status.message().contains(text))
-}
-
-/// A node's text, fit for a log: short, on one line.
-fn shown(message: &str) -> String {
-    let mut text: String =
-        message.chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST_TEXT).collect();
-    if text.is_empty() {
-        text.push_str("no reason given");
-    }
-    text
 }
 
 #[cfg(test)]
@@ -167,6 +190,9 @@ mod tests {
             ),
             (Code::Unknown, "wallet locked, unlock it to enable full RPC access"),
             (Code::Unknown, "waiting to start, RPC services not available"),
+            (Code::Unknown, "the RPC server is still in the process of starting"),
+            (Code::Unknown, "chain backend is still syncing, server not active yet"),
+            (Code::Unknown, "server is shutting down"),
         ] {
             let error = refused(code, message);
             assert!(matches!(error, LightningError::Unavailable { .. }), "{code:?} {message}: {error:?}");
@@ -180,6 +206,15 @@ mod tests {
             LightningError::Refused(text) => assert!(text.len() < 300),
             other => panic!("{other:?}"),
         }
+    }
+
+    #[test]
+    fn an_error_of_its_own_tells_nothing_of_the_invoice() {
+        let of = |status| lookup_error(Access::File, &status);
+        assert!(matches!(of(Status::unknown("unable to locate invoice")), Ok(Found::Unknown)));
+        assert!(matches!(of(Status::internal("bucket not found")), Ok(Found::Unclear(_))));
+        assert!(matches!(of(Status::unknown("permission denied")), Err(LightningError::Refused(_))));
+        assert!(matches!(of(Status::unavailable("")), Err(LightningError::Unavailable { .. })));
     }
 
     #[test]

@@ -2,16 +2,18 @@
 
 use std::time::Duration;
 
-use l402::{Msat, PaymentHash, Preimage};
+use l402::Msat;
 use reqwest::Url;
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::note::Note;
-use crate::http::{Answer, shown};
-use crate::invoice::{self, Told};
-use crate::{LightningError, Lookup};
+use crate::LightningError;
+use crate::connector::{Bounds, Found, Payment, preimage_bytes};
+use crate::foreign::shown;
+use crate::http::Answer;
 
 /// When to come back to a server that says it is busy or broken.
 const NOT_READY_PAUSE: Duration = Duration::from_secs(2);
@@ -22,10 +24,13 @@ const NOT_READY_PAUSE: Duration = Duration::from_secs(2);
 pub(super) struct PayRequest {
     tag: String,
     callback: String,
-    /// Millisatoshi.
-    min_sendable: u64,
-    /// Millisatoshi.
-    max_sendable: u64,
+    /// Millisatoshi; `None` where it is no number.
+    #[serde(default, deserialize_with = "least")]
+    min_sendable: Option<u64>,
+    /// Millisatoshi; `None` where it is no number.
+    #[serde(default, deserialize_with = "most")]
+    max_sendable: Option<u64>,
+    #[serde(default)]
     metadata: String,
 }
 
@@ -33,14 +38,18 @@ pub(super) struct PayRequest {
 #[derive(Deserialize)]
 pub(super) struct Callback {
     pub(super) pr: String,
+    #[serde(default, deserialize_with = "text")]
     pub(super) verify: Option<String>,
 }
 
 /// Whether it is paid (LUD-21). `settled` alone decides.
 #[derive(Deserialize)]
-pub(super) struct Verify {
-    settled: bool,
+struct Verify {
+    #[serde(default)]
+    settled: Value,
+    #[serde(default, deserialize_with = "text")]
     preimage: Option<String>,
+    #[serde(default, deserialize_with = "text")]
     pr: Option<String>,
 }
 
@@ -55,28 +64,32 @@ impl PayRequest {
 
     /// Whether this much can be paid.
     pub(super) fn takes(&self, amount: Msat) -> Result<(), LightningError> {
-        if (self.min_sendable..=self.max_sendable).contains(&amount.0) {
+        let Bounds { least, most } = self.bounds();
+        let (low, high) = (least.unwrap_or(Msat(0)), most.unwrap_or(Msat(u64::MAX)));
+        if (low.0..=high.0).contains(&amount.0) {
             return Ok(());
         }
-        Err(LightningError::Refused(format!(
-            "it takes {} to {} only, and the price is {amount}",
-            Msat(self.min_sendable),
-            Msat(self.max_sendable)
-        )))
+        Err(LightningError::Refused(match most {
+            Some(most) => format!("it takes {low} to {most} only, and the price is {amount}"),
+            None => format!("it takes {low} at least, and the price is {amount}"),
+        }))
     }
 
-    /// The least that can be paid in whole satoshis, from one on.
-    pub(super) fn least(&self) -> Msat {
-        Msat(self.min_sendable.max(1).div_ceil(1000).saturating_mul(1000))
+    /// The least and the most that can be paid.
+    pub(super) fn bounds(&self) -> Bounds {
+        Bounds { least: self.min_sendable.map(Msat), most: self.max_sendable.map(Msat) }
     }
 
-    /// Where an invoice over this much is to be had.
+    /// Where an invoice over this much is to be had. What the callback says of an amount itself is replaced.
     pub(super) fn callback(&self, amount: Msat) -> Result<Url, LightningError> {
         let mut url: Url = self
             .callback
+            .trim()
             .parse()
             .map_err(|_| LightningError::Wrong("a callback that is no URL".to_owned()))?;
-        url.query_pairs_mut().append_pair("amount", &amount.0.to_string());
+        let others: Vec<(String, String)> =
+            url.query_pairs().into_owned().filter(|(name, _)| name != "amount").collect();
+        url.query_pairs_mut().clear().extend_pairs(others).append_pair("amount", &amount.0.to_string());
         Ok(url)
     }
 
@@ -108,47 +121,116 @@ pub(super) fn read<T: DeserializeOwned>(what: &str, answer: &Answer) -> Result<T
     }
 }
 
-/// Whether a look-up found nothing, as opposed to having failed.
-pub(super) fn is_not_found(answer: &Answer) -> bool {
-    let said = || error_text(&answer.body).is_some_and(|text| text.to_lowercase().contains("not found"));
-    matches!(answer.status, 200 | 400 | 404) && (answer.status == 404 || said())
+/// The answer to a look-up, at `now` (Unix seconds).
+///
+/// # Errors
+/// The server is busy: another call may fare better.
+pub(super) fn found(note: &Note, answer: &Answer, now: u64) -> Result<Found, LightningError> {
+    let unclear = |text: String| Ok(Found::Unclear(format!("verify: {text}")));
+    match (answer.status, error_text(&answer.body)) {
+        (404 | 410, _) => return Ok(Found::Unknown),
+        (status @ (429 | 502..=504), said) => {
+            let text = said.unwrap_or_else(|| format!("status {status}"));
+            return Err(LightningError::unavailable(format!("verify: {text}"), NOT_READY_PAUSE));
+        }
+        (_, Some(text)) if means_not_found(&text) => return Ok(Found::Unknown),
+        (_, Some(text)) => return unclear(text),
+        (200, None) => {}
+        (status, None) => return unclear(format!("status {status}")),
+    }
+    let Ok(Verify { settled, preimage, pr }) = serde_json::from_slice(&answer.body) else {
+        return unclear("an answer that can't be read".to_owned());
+    };
+    match truth(&settled) {
+        Some(true) => Ok(Found::Paid(Payment {
+            about: None,
+            invoice: pr,
+            preimage: preimage.as_deref().map(preimage_bytes),
+            // LUD-21 tells no amount. An invoice over an amount is settled by no less than it (BOLT 4).
+            received: Some(note.amount),
+            outgoing: false,
+        })),
+        Some(false) if note.expires_at <= now => Ok(Found::Dead { about: None }),
+        Some(false) => Ok(Found::Open { about: None, invoice: pr, expires_at: Some(note.expires_at) }),
+        None => unclear("an answer without `settled`".to_owned()),
+    }
 }
 
-/// The answer to a look-up of `hash`, at `now` (Unix seconds).
-pub(super) fn lookup(
-    hash: PaymentHash,
-    note: &Note,
-    found: Verify,
-    now: u64,
-) -> Result<Lookup, LightningError> {
-    if let Some(pr) = &found.pr {
-        let Told { payment_hash, .. } = invoice::told(pr)?;
-        if payment_hash != hash {
-            return Err(LightningError::Wrong(format!("the invoice {payment_hash} for a look-up of {hash}")));
-        }
+/// A truth as servers write it.
+fn truth(value: &Value) -> Option<bool> {
+    match value {
+        Value::Bool(truth) => Some(*truth),
+        Value::Number(number) => match number.as_u64() {
+            Some(0) => Some(false),
+            Some(1) => Some(true),
+            _ => None,
+        },
+        Value::String(text) => match text.to_ascii_lowercase().as_str() {
+            "true" | "1" => Some(true),
+            "false" | "0" => Some(false),
+            _ => None,
+        },
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
     }
-    if !found.settled {
-        let dead = note.expires_at <= now;
-        let pending = Lookup::Pending { bolt11: found.pr, expires_at: note.expires_at };
-        return Ok(if dead { Lookup::Dead } else { pending });
-    }
-    // Some wallets tell no preimage, or something of another length in its place.
-    let preimage = found.preimage.and_then(|hex| Preimage::from_hex(&hex).ok());
-    if preimage.as_ref().is_some_and(|preimage| !preimage.matches(&hash)) {
-        return Err(LightningError::Wrong(format!("a preimage that does not belong to {hash}")));
-    }
-    // LUD-21 tells no amount. An invoice over an amount is settled by no less than it (BOLT 4).
-    Ok(Lookup::Settled { preimage, received: note.amount })
+}
+
+/// Whether a reason says that there is no such invoice.
+fn means_not_found(text: &str) -> bool {
+    let text = text.to_lowercase();
+    ["not found", "not exist", "no such", "unknown"].iter().any(|words| text.contains(words))
 }
 
 fn error_text(body: &[u8]) -> Option<String> {
     #[derive(Deserialize)]
     struct Failed {
         status: String,
+        #[serde(default, deserialize_with = "text")]
         reason: Option<String>,
     }
     let failed: Failed = serde_json::from_slice(body).ok()?;
     failed.status.eq_ignore_ascii_case("ERROR").then(|| shown(&failed.reason.unwrap_or_default()))
+}
+
+/// A text, if it is one.
+fn text<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    match Value::deserialize(from)? {
+        Value::String(text) => Ok(Some(text)),
+        _ => Ok(None),
+    }
+}
+
+/// The least, rounded up to whole millisatoshi.
+fn least<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
+    Ok(whole(&Value::deserialize(from)?, f64::ceil))
+}
+
+/// The most, rounded down to whole millisatoshi.
+fn most<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
+    Ok(whole(&Value::deserialize(from)?, f64::floor))
+}
+
+/// A number however it is written: also as a text, with a fraction, or beyond what we count to.
+fn whole(value: &Value, round: fn(f64) -> f64) -> Option<u64> {
+    let number = match value {
+        Value::Number(number) => {
+            number.as_u64().map_or_else(|| number.as_f64().map(Err), |whole| Some(Ok(whole)))
+        }
+        Value::String(text) => {
+            let text = text.trim();
+            text.parse().map(Ok).ok().or_else(|| text.parse().map(Err).ok())
+        }
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+    };
+    match number? {
+        Ok(whole) => Some(whole),
+        Err(number) if number.is_nan() || number < 0.0 => None,
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "it saturates, and is not negative"
+        )]
+        Err(number) => Some(round(number) as u64),
+    }
 }
 
 #[cfg(test)]
@@ -158,6 +240,14 @@ mod tests {
 
     fn answer(status: u16, body: &str) -> Answer {
         Answer { status, body: body.as_bytes().to_vec() }
+    }
+
+    fn note() -> Note {
+        Note { amount: Msat(5000), expires_at: 1000, url: "https://wallet.example/".parse().unwrap() }
+    }
+
+    fn look_up(status: u16, body: &str) -> Result<Found, LightningError> {
+        found(&note(), &answer(status, body), 999)
     }
 
     #[test]
@@ -178,56 +268,90 @@ mod tests {
     }
 
     #[test]
-    fn only_not_found_is_not_found() {
-        assert!(is_not_found(&answer(404, "")));
-        assert!(is_not_found(&answer(200, r#"{"status":"ERROR","reason":"Not found"}"#)));
-        assert!(!is_not_found(&answer(200, r#"{"status":"ERROR","reason":"try later"}"#)));
-        assert!(!is_not_found(&answer(503, r#"{"status":"ERROR","reason":"upstream not found"}"#)));
-        assert!(!is_not_found(&answer(200, r#"{"status":"OK","settled":false}"#)));
+    fn not_found_is_said_in_many_ways() {
+        for (status, body) in [
+            (404, ""),
+            (410, "<html>"),
+            (200, r#"{"status":"ERROR","reason":"Not found"}"#),
+            (400, r#"{"status":"ERROR","reason":"invoice does not exist"}"#),
+        ] {
+            assert!(matches!(look_up(status, body), Ok(Found::Unknown)), "{status} {body}");
+        }
+    }
+
+    #[test]
+    fn an_error_of_its_own_tells_nothing_of_the_invoice() {
+        for (status, body) in [
+            (200, r#"{"status":"ERROR","reason":"try later"}"#),
+            (200, "does not exist"),
+            (200, r#"{"status":"OK"}"#),
+            (200, r#"{"status":"OK","settled":"maybe"}"#),
+            (401, ""),
+            (500, "<html>"),
+        ] {
+            assert!(matches!(look_up(status, body), Ok(Found::Unclear(_))), "{status} {body}");
+        }
+        for status in [429, 502, 503, 504] {
+            assert!(matches!(look_up(status, ""), Err(LightningError::Unavailable { .. })), "{status}");
+        }
     }
 
     #[test]
     fn settled_alone_decides() {
-        let preimage = Preimage::from_bytes([3; 32]);
-        let hash = preimage.payment_hash();
-        let url = "https://wallet.example/".parse().unwrap();
-        let note = Note { amount: Msat(5000), expires_at: 1000, url };
-        let of = |settled, preimage: Option<&str>| Verify {
-            settled,
-            preimage: preimage.map(str::to_owned),
-            pr: None,
-        };
-        let hex = preimage.expose_hex();
-        let pending = Lookup::Pending { bolt11: None, expires_at: 1000 };
-        assert_eq!(lookup(hash, &note, of(false, Some(&hex)), 999), Ok(pending));
-        assert_eq!(lookup(hash, &note, of(false, None), 1000), Ok(Lookup::Dead));
-        let settled = |preimage| Ok(Lookup::Settled { preimage, received: Msat(5000) });
-        assert_eq!(lookup(hash, &note, of(true, Some(&hex)), 2000), settled(Some(preimage)));
-        for none in [None, Some(""), Some("not hex"), Some(&*"ab".repeat(48))] {
-            assert_eq!(lookup(hash, &note, of(true, none), 999), settled(None));
+        for settled in ["true", "1", "\"true\"", "\"TRUE\"", "\"1\""] {
+            let body = format!(r#"{{"status":"OK","settled":{settled},"preimage":null}}"#);
+            let Ok(Found::Paid(payment)) = look_up(200, &body) else { panic!("{settled}") };
+            assert_eq!((payment.received, payment.preimage), (Some(Msat(5000)), None));
         }
-        let wrong = lookup(hash, &note, of(true, Some(&"ab".repeat(32))), 999);
-        assert!(matches!(wrong, Err(LightningError::Wrong(_))), "{wrong:?}");
+        for settled in ["false", "0", "\"false\""] {
+            let body = format!(r#"{{"status":"OK","settled":{settled},"preimage":"{}"}}"#, "ab".repeat(32));
+            assert!(
+                matches!(look_up(200, &body), Ok(Found::Open { expires_at: Some(1000), .. })),
+                "{settled}"
+            );
+            let later = found(&note(), &answer(200, &body), 1000);
+            assert!(matches!(later, Ok(Found::Dead { .. })), "{settled}");
+        }
+    }
+
+    fn offer(callback: &str, least: &str, most: &str) -> PayRequest {
+        let text = format!(
+            r#"{{"tag":"payRequest","callback":"{callback}","minSendable":{least},"maxSendable":{most},"metadata":""}}"#
+        );
+        serde_json::from_str(&text).unwrap()
     }
 
     #[test]
     fn a_callback_may_have_a_query() {
-        let offer = |callback: &str| PayRequest {
-            tag: "payRequest".to_owned(),
-            callback: callback.to_owned(),
-            min_sendable: 1000,
-            max_sendable: 2000,
-            metadata: String::new(),
-        };
         for (callback, url) in [
             ("https://a.example/cb", "https://a.example/cb?amount=1500"),
             ("https://a.example/cb?u=1", "https://a.example/cb?u=1&amount=1500"),
+            ("https://a.example/cb?amount=7&u=1", "https://a.example/cb?u=1&amount=1500"),
+            ("https://a.example/cb?amount=", "https://a.example/cb?amount=1500"),
         ] {
-            assert_eq!(offer(callback).callback(Msat(1500)).unwrap().as_str(), url);
+            assert_eq!(offer(callback, "1", "2").callback(Msat(1500)).unwrap().as_str(), url);
         }
-        assert!(offer("nowhere").callback(Msat(1500)).is_err());
-        for (amount, taken) in [(999, false), (1000, true), (2000, true), (2001, false)] {
-            assert_eq!(offer("").takes(Msat(amount)).is_ok(), taken, "{amount}");
+        assert!(offer("nowhere", "1", "2").callback(Msat(1500)).is_err());
+    }
+
+    #[test]
+    fn bounds_are_numbers_however_they_are_written() {
+        for (least, most) in [
+            ("1000", "2000"),
+            ("\"1000\"", "\"2000\""),
+            ("1000.0", "2000.9"),
+            ("999.5", "\"2000.5\""),
+            ("1e3", "2e3"),
+        ] {
+            let offer = offer("", least, most);
+            for (amount, taken) in [(999, false), (1000, true), (2000, true), (2001, false)] {
+                assert_eq!(offer.takes(Msat(amount)).is_ok(), taken, "{least} {most} {amount}");
+            }
         }
+        for most in ["36893488147419103232", "1e40", "null", "\"all\""] {
+            assert!(offer("", "1", most).takes(Msat(u64::MAX)).is_ok(), "{most}");
+        }
+        let text = offer("", "1000", "2000").takes(Msat(1)).unwrap_err().to_string();
+        assert!(text.contains("1000 msat to 2000 msat"), "{text}");
     }
 }

@@ -8,22 +8,19 @@ mod message;
 mod note;
 mod reach;
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use l402::{Msat, PaymentHash};
+use l402::PaymentHash;
 use settings::LnurlSettings;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::http::deadline;
-use crate::invoice::{AskedByHash, check_described_by_hash};
-use crate::{
-    Calls, Health, Invoice, InvoiceRequest, Lightning, LightningError, Lookup, Network, Notes, Reply,
-    Settlement, unix_now,
-};
-use message::{Callback, PayRequest, Verify};
+use crate::connector::{Bounds, Connector, Found, Made, Push, Wish};
+use crate::foreign::Secrets;
+use crate::judgement::{Described, Fact, Remark};
+use crate::{Calls, Health, InvoiceRequest, Lightning, LightningError, Notes, Reply, Wallet, unix_now};
+use message::{Callback, PayRequest};
 use note::Note;
 use reach::{Address, Reach};
 
@@ -40,16 +37,14 @@ pub(crate) fn open(
 }
 
 /// A wallet behind a Lightning address.
-pub struct Lnurl {
+pub type Lnurl = Wallet<LnurlServer>;
+
+/// The server of a Lightning address as it speaks.
+pub struct LnurlServer {
     address: Address,
     reach: Reach,
     notes: Arc<dyn Notes>,
-    timeout: Duration,
     offer: Mutex<Option<(Instant, Arc<PayRequest>)>>,
-    /// The network of the first good invoice.
-    seen: OnceLock<Network>,
-    /// Whether the operator was told that invoices can't be looked up.
-    told: AtomicBool,
 }
 
 impl Lnurl {
@@ -66,54 +61,57 @@ impl Lnurl {
     ) -> Result<Lnurl, String> {
         let address = Address::parse(address)?;
         let reach = Reach::new(&address, socks5)?;
-        let (offer, seen, told) = (Mutex::default(), OnceLock::new(), AtomicBool::new(false));
-        Ok(Lnurl { address, reach, notes, timeout, offer, seen, told })
+        Ok(Wallet::of(LnurlServer { address, reach, notes, offer: Mutex::default() }, timeout))
     }
+}
 
-    async fn create_invoice(&self, ask: &InvoiceRequest) -> Result<Invoice, LightningError> {
-        let deadline = deadline(self.timeout);
-        let (offer, fresh) = self.offer(deadline).await?;
+impl LnurlServer {
+    async fn create_invoice(&self, ask: &InvoiceRequest, deadline: Instant) -> Result<Made, LightningError> {
+        let (mut offer, fresh) = self.offer(deadline).await?;
         offer.takes(ask.amount)?;
         let url = offer.callback(ask.amount)?;
-        let made: Callback = message::read("callback", &self.reach.get(&url, deadline).await?)?;
-        let check = |offer: &PayRequest| {
-            let asked = AskedByHash {
-                amount: ask.amount,
-                description_hash: offer.description_hash(),
-                network: self.seen.get().copied(),
-            };
-            check_described_by_hash(&made.pr, &asked, unix_now())
-        };
-        let mut checked = check(&offer);
-        if checked.is_err() && !fresh {
+        let called: Callback = message::read("callback", &self.reach.get(&url, deadline).await?)?;
+        let mut made = Made::bolt11(called.pr, None);
+        let described = made.terms.as_ref().map(|terms| terms.described.clone());
+        if !fresh && described.is_ok_and(|found| found != Described::Hash(offer.description_hash())) {
             // What the address offers may have changed since it was read.
             self.forget_offer();
-            checked = check(&self.offer(deadline).await?.0);
+            offer = self.offer(deadline).await?.0;
         }
-        let (payment_hash, checked) = checked?;
-        let _ = self.seen.set(checked.network);
-        match made.verify {
-            Some(url) => {
-                let url = self.reach.check(&url).map_err(|reason| {
-                    LightningError::Wrong(format!("an invoice whose `verify` must not be asked: {reason}"))
-                })?;
-                let note = Note { amount: ask.amount, expires_at: checked.expires_at, url };
-                self.notes.keep(payment_hash, note.to_string()).await?;
+        made.wish = Wish { described: Some(Described::Hash(offer.description_hash())), life_s: None };
+        let Ok(terms) = &made.terms else { return Ok(made) };
+        match self.verify_address(called.verify.as_deref()) {
+            Ok(url) => {
+                let note = Note { amount: ask.amount, expires_at: terms.expires_at(), url };
+                self.notes.keep(terms.payment_hash, note.to_string()).await?;
             }
-            None => self.say_that_it_is_blind(),
+            Err(reason) => {
+                let text = format!(
+                    "its invoices {reason}, so no payment can be looked up: a client needs the preimage, and one that \
+                     brings the macaroon alone is told so"
+                );
+                made.findings.push(Remark::new(Fact::VerifyAddress, text));
+            }
         }
-        Ok(Invoice { payment_hash, bolt11: made.pr, expires_at: checked.expires_at })
+        Ok(made)
     }
 
-    async fn verify(&self, hash: PaymentHash) -> Result<Lookup, LightningError> {
-        let Some(text) = self.notes.find(hash).await? else { return Ok(Lookup::CannotLookUp) };
-        let Some(note) = Note::parse(&text) else { return Ok(Lookup::CannotLookUp) };
-        let answer = self.reach.get(&note.url, deadline(self.timeout)).await?;
-        if message::is_not_found(&answer) {
-            return Ok(Lookup::Unknown);
+    /// Where an invoice can be looked up; else why not.
+    fn verify_address(&self, named: Option<&str>) -> Result<reqwest::Url, String> {
+        match named.map(str::trim).filter(|text| !text.is_empty()) {
+            None => Err("come without `verify` (LUD-21)".to_owned()),
+            Some(text) => self
+                .reach
+                .check(text)
+                .map_err(|reason| format!("have a `verify` that can't be asked: {reason}")),
         }
-        let verify: Verify = message::read("verify", &answer)?;
-        message::lookup(hash, &note, verify, unix_now())
+    }
+
+    async fn verify(&self, hash: PaymentHash, deadline: Instant) -> Result<Found, LightningError> {
+        let Some(text) = self.notes.find(hash).await? else { return Ok(Found::CannotLookUp) };
+        let Some(note) = Note::parse(&text) else { return Ok(Found::CannotLookUp) };
+        let answer = self.reach.get(&note.url, deadline).await?;
+        message::found(&note, &answer, unix_now())
     }
 
     /// What the address offers, and whether it was read just now.
@@ -135,43 +133,34 @@ impl Lnurl {
         *self.offer.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    fn say_that_it_is_blind(&self) {
-        if !self.told.swap(true, Ordering::Relaxed) {
-            tracing::warn!(
-                address = self.address.name,
-                "this wallet's invoices come without `verify` (LUD-21), so no payment can be looked up: a client needs \
-                 the preimage, and one that brings the macaroon alone is told so"
-            );
-        }
-    }
-
-    async fn offer_health(&self) -> Result<Health, LightningError> {
+    async fn fresh_offer(&self, deadline: Instant) -> Result<Arc<PayRequest>, LightningError> {
         self.forget_offer();
-        self.offer(deadline(self.timeout)).await?;
-        let network = self.seen.get().map(|network| network.name().to_owned());
-        Ok(Health { node: format!("LNURL {}", self.address.name), network, synced: None })
+        Ok(self.offer(deadline).await?.0)
     }
 }
 
-impl Lightning for Lnurl {
-    fn create<'a>(&'a self, ask: &'a InvoiceRequest) -> Reply<'a, Invoice> {
-        Box::pin(self.create_invoice(ask))
+impl Connector for LnurlServer {
+    fn make<'a>(&'a self, ask: &'a InvoiceRequest, deadline: Instant) -> Reply<'a, Made> {
+        Box::pin(self.create_invoice(ask, deadline))
     }
 
-    fn look_up(&self, hash: PaymentHash) -> Reply<'_, Lookup> {
-        Box::pin(self.verify(hash))
+    fn find(&self, hash: PaymentHash, deadline: Instant) -> Reply<'_, Found> {
+        Box::pin(self.verify(hash, deadline))
     }
 
     /// Nothing is pushed: whoever waits asks, and the engine asks for all who wait at once.
-    fn settlements(&self) -> mpsc::Receiver<Settlement> {
-        let (to, settlements) = mpsc::channel(1);
+    fn pushes(&self) -> mpsc::Receiver<Push> {
+        let (to, pushes) = mpsc::channel(1);
         // Held until the receiver is gone, so that the subscription does not seem to have ended.
         tokio::spawn(async move { to.closed().await });
-        settlements
+        pushes
     }
 
-    fn health(&self) -> Reply<'_, Health> {
-        Box::pin(self.offer_health())
+    fn health(&self, deadline: Instant) -> Reply<'_, Health> {
+        Box::pin(async move {
+            self.fresh_offer(deadline).await?;
+            Ok(Health::of(format!("LNURL {}", self.address.name)))
+        })
     }
 
     fn calls(&self) -> Calls {
@@ -185,11 +174,20 @@ impl Lightning for Lnurl {
         }
     }
 
-    fn least(&self) -> Reply<'_, Msat> {
-        Box::pin(async { Ok(self.offer(deadline(self.timeout)).await?.0.least()) })
+    fn bounds(&self, deadline: Instant) -> Reply<'_, Bounds> {
+        Box::pin(async move { Ok(self.offer(deadline).await?.0.bounds()) })
     }
 
-    fn try_push(&self) -> Reply<'_, bool> {
+    fn describes(&self) -> bool {
+        false
+    }
+
+    fn try_push(&self, _: Instant) -> Reply<'_, bool> {
         Box::pin(async { Ok(false) })
+    }
+
+    /// An address is public.
+    fn secrets(&self) -> Secrets {
+        Secrets::none()
     }
 }

@@ -5,7 +5,9 @@
 //! operator's own origin is reached wherever it is; any other one by https only, and only at public addresses, which are
 //! checked after the name is resolved, for the very connection that is made.
 
+use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use reqwest::dns::{Name, Resolve, Resolving};
 use reqwest::header::LOCATION;
@@ -20,6 +22,9 @@ const MAX_REDIRECTS: usize = 4;
 
 /// The longest URL that a wallet may name, bytes: it is stored.
 const LONGEST_URL: usize = 1024;
+
+/// Other servers whose outages are remembered.
+const MOST_SERVERS: usize = 64;
 
 /// A Lightning address.
 pub(super) struct Address {
@@ -54,9 +59,11 @@ impl Address {
 /// The ways to the servers of one wallet.
 pub(super) struct Reach {
     /// To the operator's own origin.
-    own: (Client, Web),
+    own: (Client, Arc<Web>),
     /// To any other.
-    other: (Client, Web),
+    other: Client,
+    /// The outages of others, by host: one that is down holds up no other.
+    others: Mutex<HashMap<String, Arc<Web>>>,
     origin: Url,
 }
 
@@ -75,8 +82,7 @@ impl Reach {
         let other = |tls| http::client(tls, |builder| through(builder.dns_resolver(PublicOnly)));
         // A server of this network may name others by https; a system without authorities can't ask those.
         let other = other(true).or_else(|error| if secure { Err(error) } else { other(false) })?;
-        let other_web = Web::new(format!("a server that {host} names"));
-        Ok(Reach { own: (own, Web::new(host)), other: (other, other_web), origin })
+        Ok(Reach { own: (own, Arc::new(Web::new(host))), other, others: Mutex::default(), origin })
     }
 
     /// Asks `url`, following redirects.
@@ -101,19 +107,45 @@ impl Reach {
             return Err(format!("it is longer than {LONGEST_URL} bytes"));
         }
         let url: Url = text.parse().map_err(|_| "it is no URL".to_owned())?;
-        self.way(&url).map(|_| url)
+        self.may_ask(&url).map(|_| url)
     }
 
     /// How `url` is reached; else why not.
-    fn way(&self, url: &Url) -> Result<&(Client, Web), String> {
+    fn way(&self, url: &Url) -> Result<(&Client, Arc<Web>), String> {
+        if self.may_ask(url)? == Side::Own {
+            return Ok((&self.own.0, self.own.1.clone()));
+        }
+        let host = url.host_str().unwrap_or_default();
+        let mut others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
+        if others.len() >= MOST_SERVERS && !others.contains_key(host) {
+            others.clear();
+        }
+        let web = others.entry(host.to_owned()).or_insert_with(|| {
+            let own = self.origin.host_str().unwrap_or_default();
+            Arc::new(Web::new(format!("{host}, which {own} names")))
+        });
+        Ok((&self.other, web.clone()))
+    }
+
+    /// Whose `url` is; else why it must not be asked.
+    fn may_ask(&self, url: &Url) -> Result<Side, String> {
         let host = url.host_str().unwrap_or_default();
         if !url.username().is_empty() || url.password().is_some() {
             return Err(format!("the URL that it names at {host} holds a user name"));
         }
         if url.origin() == self.origin.origin() {
-            return Ok(&self.own);
+            return Ok(Side::Own);
         }
         let onion = host.ends_with(".onion") && self.origin.scheme() == "http";
+        if url.scheme() == "http"
+            && self.origin.scheme() == "https"
+            && url.host_str() == self.origin.host_str()
+        {
+            return Err(format!(
+                "it names itself by http://{host}, and is reached by https: the TLS proxy in front of it has to send \
+                 X-Forwarded-Proto: https, and the server to heed it"
+            ));
+        }
         if url.scheme() != "https" && !(onion && url.scheme() == "http") {
             return Err(format!("it names an address at {host} that is not https"));
         }
@@ -121,8 +153,17 @@ impl Reach {
         if literal.is_ok_and(|address| !is_public(address)) {
             return Err(format!("it names {host}, which is no public address"));
         }
-        Ok(&self.other)
+        Ok(Side::Other)
     }
+}
+
+/// Whose an address is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Side {
+    /// The operator's own origin.
+    Own,
+    /// Another server.
+    Other,
 }
 
 /// Resolves names to their public addresses only.

@@ -9,10 +9,13 @@ use serde_json::Value;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout_at};
 
-use super::info::{Info, Method};
+use super::info::{Encryption, Info, Method};
+use super::line::{Line, Relay};
+use super::memory::Memory;
 use super::refusal::{self, Refusal};
-use super::session::{Asked, Heard, Session};
-use crate::{LightningError, Settlement};
+use super::session::{Asked, Heard, Session, Subscription};
+use crate::LightningError;
+use crate::connector::Push;
 
 /// Frames that may wait for a relay; one that takes no more is as good as gone.
 const QUEUE: usize = 512;
@@ -29,6 +32,7 @@ type Answer = Result<Result<Value, Refusal>, LightningError>;
 /// Shared by the calls and the tasks of the relays.
 pub(super) struct Hub {
     state: Mutex<State>,
+    memory: Memory,
     /// Counts whatever may let a waiting call go on.
     changes: watch::Sender<u64>,
 }
@@ -37,7 +41,7 @@ struct State {
     session: Session,
     relays: Vec<Relay>,
     calls: HashMap<EventId, Call>,
-    listeners: Vec<mpsc::Sender<Settlement>>,
+    listeners: Vec<mpsc::Sender<Push>>,
 }
 
 struct Call {
@@ -46,32 +50,8 @@ struct Call {
     carried: HashSet<usize>,
 }
 
-struct Relay {
-    url: String,
-    line: Line,
-    /// When it last said something.
-    heard: Option<Instant>,
-    /// Calls in a row during which it said nothing.
-    silent: u32,
-    /// From when on its notifications matter, Unix seconds.
-    since: u64,
-}
-
-enum Line {
-    Connecting,
-    Up {
-        frames: mpsc::Sender<String>,
-        /// Whether it has sent what it has of the wallet's info.
-        told: bool,
-    },
-    Down {
-        until: Instant,
-        error: LightningError,
-    },
-}
-
 impl Hub {
-    pub(super) fn new(session: Session, urls: &[String]) -> Hub {
+    pub(super) fn new(session: Session, memory: Memory, urls: &[String]) -> Hub {
         let now = unix_now();
         let relay = |url: &String| Relay {
             url: url.clone(),
@@ -82,7 +62,7 @@ impl Hub {
         };
         let relays = urls.iter().map(relay).collect();
         let state = State { session, relays, calls: HashMap::new(), listeners: Vec::new() };
-        Hub { state: Mutex::new(state), changes: watch::channel(0).0 }
+        Hub { state: Mutex::new(state), memory, changes: watch::channel(0).0 }
     }
 
     /// What the wallet can do. Waits for a relay and for the wallet's info event; fails at once while no relay can be
@@ -101,28 +81,44 @@ impl Hub {
         }
     }
 
+    /// The encryption to ask in; `None`: it has to be found out.
+    pub(super) fn encryption(&self) -> Result<Option<Encryption>, LightningError> {
+        self.state().session.encryption()
+    }
+
+    /// The wallet was found to read this encryption.
+    pub(super) fn learn(&self, encryption: Encryption) {
+        self.state().session.learn(encryption);
+        self.remember();
+    }
+
     /// Asks the wallet, over every relay that is up.
     pub(super) async fn ask(
         &self,
         method: Method,
         params: &Value,
+        encryption: Encryption,
         deadline: Instant,
     ) -> Result<Result<Value, Refusal>, LightningError> {
         let began = Instant::now();
-        let (id, answer) = self.state().send(method, params)?;
+        let (id, answer) = self.state().send(method, params, encryption)?;
         let _forgotten = Forget { hub: self, id };
         match timeout_at(deadline, answer).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) => Err(LightningError::unavailable("the wallet was closed", Duration::ZERO)),
-            Err(_) => {
-                self.state().unanswered(&id, began);
-                Err(LightningError::TimedOut)
-            }
+            Err(_) => Err(self.state().unanswered(&id, began)),
+        }
+    }
+
+    /// Keeps in mind that the wallet speaks NIP-44, once it does.
+    fn remember(&self) {
+        if self.state().session.has_nip44() {
+            self.memory.note_nip44();
         }
     }
 
     /// A new listener for what the wallet pushes.
-    pub(super) fn listen(&self) -> mpsc::Receiver<Settlement> {
+    pub(super) fn listen(&self) -> mpsc::Receiver<Push> {
         let (to, settlements) = mpsc::channel(BACKLOG);
         self.state().listeners.push(to);
         settlements
@@ -144,7 +140,7 @@ impl Hub {
             // There is room for all of them.
             let _ = frames.try_send(frame);
         }
-        relay.line = Line::Up { frames, told: false };
+        relay.line = Line::Up { frames, told: false, closed: HashSet::new(), complaint: None, denied: None };
         relay.silent = 0;
         for call in state.calls.values_mut() {
             call.carried.insert(index);
@@ -170,8 +166,10 @@ impl Hub {
                 }
             }
             Heard::Answer(id, answer) => state.answer(&id, answer),
-            Heard::Settled(settlement) => state.tell(&settlement),
+            Heard::Settled(payment) => state.tell(|| Push::Paid(payment.clone())),
+            Heard::Unreadable(error) => state.tell(|| Push::Unreadable(error.clone())),
             Heard::Rejected(id, reason) => {
+                let reason = relay.line.reason(&reason);
                 let error = refusal::of_relay(&relay.url, &reason);
                 state.not_carried(index, Some(id), &error);
             }
@@ -180,9 +178,19 @@ impl Hub {
                     *told = true;
                 }
             }
-            Heard::Closed(reason) => {
-                if let Line::Up { told, .. } = &mut relay.line {
+            Heard::Closed(which, reason) => state.closed(index, which, &reason),
+            Heard::Asked(reason) => {
+                let reason = relay.line.reason(&reason);
+                if let Line::Up { complaint, .. } = &mut relay.line {
+                    *complaint = Some(reason);
+                }
+                return;
+            }
+            Heard::Denied(reason) => {
+                if let Line::Up { told, complaint, denied, .. } = &mut relay.line {
                     *told = true;
+                    *complaint = Some(reason.clone());
+                    *denied = Some(reason.clone());
                 }
                 let error = refusal::of_relay(&relay.url, &reason);
                 state.not_carried(index, None, &error);
@@ -191,6 +199,7 @@ impl Hub {
             Heard::Nothing => return,
         }
         drop(guard);
+        self.remember();
         self.changed();
     }
 
@@ -224,8 +233,8 @@ impl State {
         let all_told = up.all(|relay| matches!(relay.line, Line::Up { told: true, .. }));
         if self.session.info().is_none() && all_told && !connecting {
             tracing::warn!(
-                "no relay of NWC_URI has the wallet's info event (kind 13194): is the wallet running? Going on as \
-                 with a wallet that knows NIP-04 only"
+                "no relay of NWC_URI has the wallet's info event (kind 13194): is the wallet running? Both encryptions \
+                 are tried"
             );
             self.session.assume();
         }
@@ -252,8 +261,9 @@ impl State {
         &mut self,
         method: Method,
         params: &Value,
+        encryption: Encryption,
     ) -> Result<(EventId, oneshot::Receiver<Answer>), LightningError> {
-        let Asked { id, frames } = self.session.request(method, params, unix_now())?;
+        let Asked { id, frames } = self.session.request(method, params, encryption, unix_now())?;
         let up = |(_, relay): &(usize, &Relay)| matches!(relay.line, Line::Up { .. });
         let carried: HashSet<usize> =
             self.relays.iter().enumerate().filter(up).map(|(index, _)| index).collect();
@@ -286,6 +296,22 @@ impl State {
         }
     }
 
+    /// A relay ended a subscription. As long as it keeps one that answers come by, it is of use.
+    fn closed(&mut self, index: usize, which: Subscription, reason: &str) {
+        let relay = &mut self.relays[index];
+        let reason = relay.line.reason(reason);
+        let Line::Up { told, closed, complaint, .. } = &mut relay.line else { return };
+        *told |= which == Subscription::Info;
+        closed.insert(which);
+        *complaint = Some(reason.clone());
+        if closed.contains(&Subscription::Ours) && closed.contains(&Subscription::Answers) {
+            // Answers are subscribed to anew with each request.
+            closed.remove(&Subscription::Answers);
+            let error = refusal::of_relay(&relay.url, &reason);
+            self.not_carried(index, None, &error);
+        }
+    }
+
     /// A relay does not carry a request, or any. Those that nobody carries have failed.
     fn not_carried(&mut self, index: usize, only: Option<EventId>, error: &LightningError) {
         let mut failed = Vec::new();
@@ -301,9 +327,12 @@ impl State {
         }
     }
 
-    /// No answer came: a relay that said nothing at all meanwhile may be dead without our knowing.
-    fn unanswered(&mut self, id: &EventId, began: Instant) {
-        let Some(call) = self.calls.get(id) else { return };
+    /// No answer came: a relay that said nothing at all meanwhile may be dead without our knowing. What relays said in
+    /// place of passing it on is the error.
+    fn unanswered(&mut self, id: &EventId, began: Instant) -> LightningError {
+        self.session.doubt();
+        let Some(call) = self.calls.get(id) else { return LightningError::TimedOut };
+        let mut complaints = Vec::new();
         for &index in &call.carried {
             let relay = &mut self.relays[index];
             if relay.heard.is_none_or(|heard| heard < began) {
@@ -312,11 +341,16 @@ impl State {
                     relay.line = Line::Connecting;
                 }
             }
+            if let Line::Up { complaint: Some(reason), .. } = &relay.line {
+                complaints.push(refusal::of_relay(&relay.url, reason));
+            }
         }
+        let all = !complaints.is_empty() && complaints.len() == call.carried.len();
+        complaints.into_iter().next().filter(|_| all).unwrap_or(LightningError::TimedOut)
     }
 
-    fn tell(&mut self, settlement: &Settlement) {
-        self.listeners.retain(|listener| match listener.try_send(settlement.clone()) {
+    fn tell(&mut self, push: impl Fn() -> Push) {
+        self.listeners.retain(|listener| match listener.try_send(push()) {
             Ok(()) => true,
             Err(mpsc::error::TrySendError::Full(_)) => {
                 tracing::warn!("a pushed settlement is dropped: too many wait; a look-up finds it");

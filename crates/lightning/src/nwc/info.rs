@@ -68,11 +68,11 @@ impl Info {
         }
     }
 
-    /// What is assumed of a wallet whose info event no relay has.
+    /// What is assumed of a wallet whose info event no relay has. Its encryption is found out by trying.
     pub(super) fn assumed() -> Info {
         Info {
             created_at: 0,
-            encryptions: vec![Encryption::Nip04.name().to_owned()],
+            encryptions: Vec::new(),
             methods: [Method::MakeInvoice, Method::LookupInvoice]
                 .map(|method| method.name().to_owned())
                 .to_vec(),
@@ -86,6 +86,11 @@ impl Info {
             .into_iter()
             .find(|known| self.encryptions.iter().any(|name| name == known.name()))
             .ok_or_else(|| self.encryptions.join(" "))
+    }
+
+    /// Whether no relay had it.
+    pub(super) fn is_assumed(&self) -> bool {
+        self.encryptions.is_empty()
     }
 
     /// Whether another one says nothing else, apart from its date.

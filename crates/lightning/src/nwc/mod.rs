@@ -9,51 +9,70 @@
 mod account;
 mod hub;
 mod info;
+mod line;
+mod memory;
 mod message;
+mod probe;
 mod refusal;
 mod relay;
 mod session;
 
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use l402::PaymentHash;
 use rustls::ClientConfig;
+use serde_json::{Value, json};
 use settings::NwcSettings;
-use tokio::sync::{OnceCell, mpsc};
+use tokio::sync::{Mutex, OnceCell, mpsc};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout_at};
 
-use crate::{
-    Asked, Calls, Health, Invoice, InvoiceRequest, Lightning, LightningError, Lookup, Network, Reply,
-    Settlement, check_invoice, fit_description,
-};
+use crate::connector::{Connector, Found, Made, Push};
+use crate::foreign::Secrets;
+use crate::{Calls, Health, InvoiceRequest, Lightning, LightningError, Network, Reply, Wallet};
 use account::Account;
-use hub::{Hub, unix_now};
-use info::Method;
+use hub::Hub;
+use info::{Encryption, Method};
+use memory::Memory;
 use message::NodeInfo;
+use refusal::Refusal;
 use relay::Address;
 use session::Session;
 
-/// Opens the wallet that `settings` describes. The one time-out bounds connecting too.
-pub(crate) fn open(settings: &NwcSettings, timeout: Duration) -> Result<Arc<dyn Lightning>, String> {
+/// How long a call waits for `get_info`: what it tells is good to know, and some wallets announce it and never answer.
+const HINT: Duration = Duration::from_secs(1);
+
+/// Opens the wallet that `settings` describes. The one time-out bounds connecting too. What it has to know again goes into
+/// a file in `state_dir`.
+pub(crate) fn open(
+    settings: &NwcSettings,
+    timeout: Duration,
+    state_dir: &Path,
+) -> Result<Arc<dyn Lightning>, String> {
     let NwcSettings { wallet, secret, relays } = settings;
-    Ok(Arc::new(Nwc::new(wallet, secret.expose(), relays, None, timeout)?))
+    let client = NwcClient::new(wallet, secret.expose(), relays, None, timeout, Some(state_dir))?;
+    Ok(Arc::new(Wallet::of(client, timeout)))
 }
 
 /// A wallet behind relays.
-pub struct Nwc {
+pub type Nwc = Wallet<NwcClient>;
+
+/// A wallet behind relays, as it speaks.
+pub struct NwcClient {
     hub: Arc<Hub>,
     relays: Vec<Address>,
     tls: Option<Arc<ClientConfig>>,
     timeout: Duration,
+    secrets: Secrets,
     /// The tasks that keep the relays reached, once there was a first call.
     tasks: OnceLock<Tasks>,
-    /// What `get_info` said; `None` within if it may not be asked.
+    /// Held while the wallet's encryption is found out.
+    probing: Mutex<()>,
+    /// What `get_info` said; `None` within if it said nothing.
     told: OnceCell<Option<Told>>,
-    /// The network of the first good invoice.
-    seen: OnceLock<Network>,
     /// The wallet said that it has no `lookup_invoice`, whatever its info event says.
     cannot_look_up: AtomicBool,
 }
@@ -87,6 +106,19 @@ impl Nwc {
         tls: Option<Arc<ClientConfig>>,
         timeout: Duration,
     ) -> Result<Nwc, String> {
+        Ok(Wallet::of(NwcClient::new(wallet, secret, relays, tls, timeout, None)?, timeout))
+    }
+}
+
+impl NwcClient {
+    fn new(
+        wallet: &[u8; 32],
+        secret: &[u8; 32],
+        relays: &[String],
+        tls: Option<Arc<ClientConfig>>,
+        timeout: Duration,
+        state_dir: Option<&Path>,
+    ) -> Result<NwcClient, String> {
         let account = Account::new(wallet, secret)?;
         let addresses = relays.iter().map(|url| Address::parse(url)).collect::<Result<Vec<_>, _>>()?;
         if addresses.is_empty() {
@@ -96,14 +128,17 @@ impl Nwc {
             None if addresses.iter().any(Address::is_secure) => Some(relay::system_tls()?),
             tls => tls,
         };
-        Ok(Nwc {
-            hub: Arc::new(Hub::new(Session::new(account), relays)),
+        let memory = Memory::of(state_dir, wallet);
+        let session = Session::new(account, memory.had_nip44());
+        Ok(NwcClient {
+            hub: Arc::new(Hub::new(session, memory, relays)),
             relays: addresses,
             tls,
             timeout,
+            secrets: Secrets::none().bytes(secret),
             tasks: OnceLock::new(),
+            probing: Mutex::default(),
             told: OnceCell::new(),
-            seen: OnceLock::new(),
             cannot_look_up: AtomicBool::new(false),
         })
     }
@@ -121,91 +156,103 @@ impl Nwc {
         &self.hub
     }
 
-    async fn make_invoice(&self, ask: &InvoiceRequest) -> Result<Invoice, LightningError> {
-        let deadline = Instant::now() + self.timeout;
-        let hub = self.hub();
-        if !hub.info(deadline).await?.can(Method::MakeInvoice) {
+    /// Asks the wallet in an encryption that it reads.
+    async fn ask(
+        &self,
+        method: Method,
+        params: &Value,
+        deadline: Instant,
+    ) -> Result<Result<Value, Refusal>, LightningError> {
+        let encryption = self.encryption(deadline).await?;
+        let answer = self.hub().ask(method, params, encryption, deadline).await?;
+        match &answer {
+            // Its info event is an old one.
+            Err(refusal) if refusal.is_about_encryption() && encryption == Encryption::Nip04 => {
+                let again = self.hub().ask(method, params, Encryption::Nip44, deadline).await?;
+                self.hub().learn(Encryption::Nip44);
+                Ok(again)
+            }
+            Ok(_) | Err(_) => Ok(answer),
+        }
+    }
+
+    async fn make_invoice(&self, ask: &InvoiceRequest, deadline: Instant) -> Result<Made, LightningError> {
+        if !self.hub().info(deadline).await?.can(Method::MakeInvoice) {
             return Err(LightningError::Refused(
                 "the wallet's connection has no make_invoice; make a connection that has it".to_owned(),
             ));
         }
-        let network = self.told(deadline).await?.and_then(|told| told.network);
-        let network = network.or_else(|| self.seen.get().copied());
-        let description = fit_description(&ask.description);
-        let answer = hub.ask(Method::MakeInvoice, &message::make_invoice(ask, description), deadline).await?;
-        let result = answer.map_err(|refusal| refusal.of(Method::MakeInvoice))?;
-        let (bolt11, payment_hash) = message::made(result)?;
-        let asked = Asked { amount: ask.amount, payment_hash, description, expiry_s: ask.expiry_s, network };
-        let checked = check_invoice(&bolt11, &asked, unix_now())?;
-        let first = *self.seen.get_or_init(|| checked.network);
-        if first != checked.network {
-            return Err(LightningError::Wrong(format!(
-                "an invoice on {}, but earlier ones were on {}",
-                checked.network.name(),
-                first.name()
-            )));
-        }
-        Ok(Invoice { payment_hash, bolt11, expires_at: checked.expires_at })
+        let answer = self.ask(Method::MakeInvoice, &message::make_invoice(ask), deadline).await?;
+        message::made(answer.map_err(|refusal| refusal.of(Method::MakeInvoice))?, ask)
     }
 
-    async fn look_up_invoice(&self, hash: PaymentHash) -> Result<Lookup, LightningError> {
-        let deadline = Instant::now() + self.timeout;
-        let hub = self.hub();
-        let offered = hub.info(deadline).await?.can(Method::LookupInvoice);
+    async fn look_up_invoice(&self, hash: PaymentHash, deadline: Instant) -> Result<Found, LightningError> {
+        let offered = self.hub().info(deadline).await?.can(Method::LookupInvoice);
         let allowed = self.told(deadline).await?.is_none_or(|told| told.can_look_up);
         if !offered || !allowed || self.cannot_look_up.load(Ordering::Relaxed) {
-            return Ok(Lookup::CannotLookUp);
+            return Ok(Found::CannotLookUp);
         }
-        match hub.ask(Method::LookupInvoice, &message::lookup_invoice(hash), deadline).await? {
-            Ok(result) => message::lookup(hash, result),
-            Err(refusal) if refusal.is_not_found() => Ok(Lookup::Unknown),
+        match self.ask(Method::LookupInvoice, &message::lookup_invoice(hash), deadline).await? {
+            Ok(result) => message::found(result),
             Err(refusal) if refusal.is_not_implemented() => {
                 if !self.cannot_look_up.swap(true, Ordering::Relaxed) {
                     tracing::warn!("the wallet has no lookup_invoice, although its info event says so");
                 }
-                Ok(Lookup::CannotLookUp)
+                Ok(Found::CannotLookUp)
             }
-            Err(refusal) => Err(refusal.of(Method::LookupInvoice)),
+            Err(refusal) => refusal.of_look_up(),
         }
     }
 
-    async fn wallet_health(&self) -> Result<Health, LightningError> {
-        let deadline = Instant::now() + self.timeout;
+    async fn wallet_health(&self, deadline: Instant) -> Result<Health, LightningError> {
         let info = self.hub().info(deadline).await?;
-        if info.can(Method::GetInfo) {
-            match self.hub().ask(Method::GetInfo, &serde_json::json!({}), deadline).await? {
-                Ok(result) => {
-                    let NodeInfo { node, network, .. } = message::node_info(&result);
-                    return Ok(Health { node, network, synced: None });
-                }
-                Err(refusal) if refusal.code == "UNAUTHORIZED" => return Err(refusal.of(Method::GetInfo)),
-                Err(_) => {}
-            }
+        // A look-up shows as well that the wallet answers this connection, also where it never answers get_info.
+        let look_up = self.look_up_invoice(PaymentHash([0; 32]), deadline);
+        if !info.can(Method::GetInfo) {
+            look_up.await?;
+            return Ok(Health::of("NWC wallet"));
         }
-        // A look-up shows as well that the wallet answers this connection.
-        self.look_up_invoice(PaymentHash([0; 32])).await?;
-        Ok(Health { node: "NWC wallet".to_owned(), network: None, synced: None })
+        let params = json!({});
+        let get_info = self.ask(Method::GetInfo, &params, deadline);
+        tokio::pin!(look_up, get_info);
+        let told = tokio::select! {
+            told = &mut get_info => told?,
+            found = &mut look_up => {
+                found?;
+                match timeout_at(deadline.min(Instant::now() + HINT), &mut get_info).await {
+                    Ok(told) => told?,
+                    Err(_) => return Ok(Health::of("NWC wallet")),
+                }
+            }
+        };
+        match told {
+            Ok(result) => {
+                let NodeInfo { node, network, .. } = message::node_info(&result);
+                Ok(Health { network, ..Health::of(node) })
+            }
+            Err(refusal) if refusal.code == "UNAUTHORIZED" => Err(refusal.of(Method::GetInfo)),
+            Err(_) => Ok(Health::of("NWC wallet")),
+        }
     }
 
-    /// What the wallet says of itself and of this connection. Asked once; a wallet that may not say is not asked again.
+    /// What the wallet says of itself and of this connection. Asked once, for a moment.
     async fn told(&self, deadline: Instant) -> Result<Option<&Told>, LightningError> {
         let ask = || async {
-            let hub = self.hub();
-            if !hub.info(deadline).await?.can(Method::GetInfo) {
+            if !self.hub().info(deadline).await?.can(Method::GetInfo) {
                 return Ok(None);
             }
-            match hub.ask(Method::GetInfo, &serde_json::json!({}), deadline).await? {
-                Ok(result) => {
-                    let NodeInfo { network, methods, .. } = message::node_info(&result);
-                    let lookup = Method::LookupInvoice.name();
-                    let can_look_up = methods.is_empty() || methods.iter().any(|name| name == lookup);
-                    if !can_look_up {
-                        tracing::warn!("the connection may not use lookup_invoice; allow it in the wallet");
-                    }
-                    Ok(Some(Told { network: network.as_deref().and_then(Network::from_name), can_look_up }))
-                }
-                Err(_) => Ok(None),
+            // Found out before: it takes as long as it takes.
+            self.encryption(deadline).await?;
+            let params = json!({});
+            let asked = self.ask(Method::GetInfo, &params, deadline.min(Instant::now() + HINT));
+            let Ok(Ok(result)) = asked.await else { return Ok(None) };
+            let NodeInfo { network, methods, .. } = message::node_info(&result);
+            let lookup = Method::LookupInvoice.name();
+            let can_look_up = methods.is_empty() || methods.iter().any(|name| name == lookup);
+            if !can_look_up {
+                tracing::warn!("the connection may not use lookup_invoice; allow it in the wallet");
             }
+            Ok(Some(Told { network: network.as_deref().and_then(Network::from_name), can_look_up }))
         };
         // Whoever asks first may hold the others up, but no longer than their own deadline.
         match timeout_at(deadline, self.told.get_or_try_init(ask)).await {
@@ -215,21 +262,25 @@ impl Nwc {
     }
 }
 
-impl Lightning for Nwc {
-    fn create<'a>(&'a self, ask: &'a InvoiceRequest) -> Reply<'a, Invoice> {
-        Box::pin(self.make_invoice(ask))
+impl Connector for NwcClient {
+    fn make<'a>(&'a self, ask: &'a InvoiceRequest, deadline: Instant) -> Reply<'a, Made> {
+        Box::pin(self.make_invoice(ask, deadline))
     }
 
-    fn look_up(&self, hash: PaymentHash) -> Reply<'_, Lookup> {
-        Box::pin(self.look_up_invoice(hash))
+    fn find(&self, hash: PaymentHash, deadline: Instant) -> Reply<'_, Found> {
+        Box::pin(self.look_up_invoice(hash, deadline))
     }
 
-    fn settlements(&self) -> mpsc::Receiver<Settlement> {
+    fn pushes(&self) -> mpsc::Receiver<Push> {
         self.hub().listen()
     }
 
-    fn health(&self) -> Reply<'_, Health> {
-        Box::pin(self.wallet_health())
+    fn health(&self, deadline: Instant) -> Reply<'_, Health> {
+        Box::pin(self.wallet_health(deadline))
+    }
+
+    fn network(&self, deadline: Instant) -> Reply<'_, Option<Network>> {
+        Box::pin(async move { Ok(self.told(deadline).await?.and_then(|told| told.network)) })
     }
 
     fn calls(&self) -> Calls {
@@ -244,7 +295,16 @@ impl Lightning for Nwc {
     }
 
     /// The wallet's info event says so.
-    fn try_push(&self) -> Reply<'_, bool> {
-        Box::pin(async { Ok(self.hub().info(Instant::now() + self.timeout).await?.pushes()) })
+    fn try_push(&self, deadline: Instant) -> Reply<'_, bool> {
+        Box::pin(async move { Ok(self.hub().info(deadline).await?.pushes()) })
+    }
+
+    fn when_silent(&self) -> &'static str {
+        "Check that the wallet runs and is at one of the relays, that NWC_URI is that of this connection, and this host's \
+         clock (by NTP): a wallet or relay passes over what is minutes off"
+    }
+
+    fn secrets(&self) -> Secrets {
+        self.secrets.clone()
     }
 }

@@ -2,29 +2,63 @@
 
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde_json::Value;
 
 use super::info::Method;
 use crate::LightningError;
+use crate::connector::Found;
+use crate::foreign::shown;
 
 /// When to come back to a wallet that is asked too often, or that failed inside.
 const PAUSE: Duration = Duration::from_secs(2);
 
-/// Longest part of another party's text that is passed on.
-const LONGEST_TEXT: usize = 200;
-
 /// The `error` of a response.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Refusal {
     pub(super) code: String,
     pub(super) message: String,
 }
 
 impl Refusal {
-    /// Whether the wallet says that there is no such invoice.
-    pub(super) fn is_not_found(&self) -> bool {
-        self.code == "NOT_FOUND"
+    /// Reads what stands in an error's place; `None` for `null`.
+    pub(super) fn of_value(error: &Value) -> Option<Refusal> {
+        let text = |value: &Value| match value {
+            Value::String(text) => text.clone(),
+            Value::Null => String::new(),
+            Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => value.to_string(),
+        };
+        match error {
+            Value::Null => None,
+            Value::Object(_) => {
+                Some(Refusal { code: text(&error["code"]), message: text(&error["message"]) })
+            }
+            other => Some(Refusal { code: String::new(), message: text(other) }),
+        }
+    }
+
+    /// Whether it is empty.
+    pub(super) fn says_nothing(&self) -> bool {
+        self.code.is_empty() && self.message.is_empty()
+    }
+
+    /// Whether the wallet did not read the request's encryption.
+    pub(super) fn is_about_encryption(&self) -> bool {
+        self.code == "UNSUPPORTED_ENCRYPTION"
+    }
+
+    /// What it means to who looked an invoice up.
+    ///
+    /// # Errors
+    /// The look-up is not permitted, or the wallet is asked too often: another call may fare better.
+    pub(super) fn of_look_up(&self) -> Result<Found, LightningError> {
+        match self.code.as_str() {
+            "NOT_FOUND" => Ok(Found::Unknown),
+            "RATE_LIMITED" | "RESTRICTED" | "UNAUTHORIZED" | "QUOTA_EXCEEDED" | "UNSUPPORTED_ENCRYPTION" => {
+                Err(self.of(Method::LookupInvoice))
+            }
+            // Many wallets have no code for it, and INTERNAL or OTHER for everything.
+            code => Ok(Found::Unclear(format!("lookup_invoice: {}: {}", shown(code), shown(&self.message)))),
+        }
     }
 
     /// Whether the wallet does not have the method.
@@ -71,19 +105,33 @@ impl Refusal {
 /// A relay that did not take an event, or ended a subscription; the text begins with a machine-readable word (NIP-01).
 pub(super) fn of_relay(relay: &str, reason: &str) -> LightningError {
     let text = format!("the relay {relay} does not pass requests on: {}", shown(reason));
+    if is_about_time(reason) {
+        return LightningError::Refused(format!("{text}; set this host's clock by NTP"));
+    }
     match reason.split(':').next().unwrap_or_default() {
-        "blocked" | "restricted" | "pow" | "invalid" | "unsupported" => {
+        "blocked" | "restricted" | "pow" | "invalid" | "unsupported" | "auth-required" => {
             LightningError::Refused(format!("{text}; use a connection over another relay"))
         }
         _ => LightningError::unavailable(text, PAUSE),
     }
 }
 
-/// Another party's text, fit for a log: short, on one line.
-pub(super) fn shown(message: &str) -> String {
-    let text: String =
-        message.chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST_TEXT).collect();
-    if text.trim().is_empty() { "no reason given".to_owned() } else { text }
+/// Whether a relay's reason is about the time of an event.
+fn is_about_time(reason: &str) -> bool {
+    let reason = reason.to_ascii_lowercase();
+    [
+        "created_at",
+        "timestamp",
+        "too old",
+        "too far",
+        "future",
+        "in the past",
+        "too early",
+        "too late",
+        "clock",
+    ]
+    .iter()
+    .any(|words| reason.contains(words))
 }
 
 #[cfg(test)]
@@ -139,8 +187,22 @@ mod tests {
     }
 
     #[test]
-    fn texts_are_bounded() {
-        assert!(shown(&"x".repeat(10_000)).len() <= LONGEST_TEXT);
-        assert_eq!(shown(" \n"), "no reason given");
+    fn a_relay_that_dislikes_the_time_means_the_clock() {
+        for reason in ["invalid: created_at too far in the future", "error: timestamp out of range"] {
+            let error = of_relay("wss://relay", reason);
+            assert!(matches!(&error, LightningError::Refused(text) if text.contains("clock")), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn a_look_up_that_fails_tells_nothing_of_the_invoice() {
+        let of = |code: &str| refusal(code).of_look_up();
+        assert!(matches!(of("NOT_FOUND"), Ok(Found::Unknown)));
+        for code in ["INTERNAL", "OTHER", "", "SOMETHING_NEW"] {
+            assert!(matches!(of(code), Ok(Found::Unclear(_))), "{code}");
+        }
+        for code in ["RATE_LIMITED", "RESTRICTED", "UNAUTHORIZED"] {
+            assert!(of(code).is_err(), "{code}");
+        }
     }
 }

@@ -13,10 +13,11 @@ use nostr::types::Timestamp;
 use serde_json::Value;
 
 use super::account::Account;
-use super::info::{Info, Method};
+use super::info::{Encryption, Info, Method};
 use super::message;
 use super::refusal::Refusal;
-use crate::{LightningError, Settlement};
+use crate::LightningError;
+use crate::connector::Payment;
 
 /// The subscription to the wallet's info event.
 const INFO: &str = "info";
@@ -27,8 +28,20 @@ const OURS: &str = "ours";
 /// The subscription to answers by the requests' ids: some wallets don't tag theirs with our key.
 const ANSWERS: &str = "answers";
 
+/// The subscription to notifications: some wallets don't tag those either.
+const TOLD: &str = "told";
+
 /// How far the wallet's clock may be from ours, seconds, before its stored notifications are missed.
 const SKEW_S: u64 = 300;
+
+/// How a relay begins its refusal of what it has already: no refusal.
+const KNOWN: &str = "duplicate:";
+
+/// How a relay begins its refusal of what it takes once it knows who we are.
+pub(super) const WHO: &str = "auth-required:";
+
+/// Introductions remembered: one for each relay, and some more.
+const INTRODUCTIONS: usize = 64;
 
 /// Notifications remembered, so that the copies of other relays are dropped unread.
 const REMEMBERED: usize = 1024;
@@ -37,8 +50,18 @@ const REMEMBERED: usize = 1024;
 pub(super) struct Session {
     account: Account,
     info: Option<Info>,
+    /// The wallet has written or named NIP-44, now or in an earlier process: nothing that a relay leaves out changes that.
+    had_nip44: bool,
+    /// What an answer showed that the wallet reads.
+    learned: Option<Encryption>,
+    /// The wallet stayed silent in the encryption that its info event names.
+    doubtful: bool,
+    /// Whether the wallet ever answered.
+    answered: bool,
     pending: HashMap<EventId, Pending>,
     told: VecDeque<EventId>,
+    /// Our introductions to relays that want to know who we are.
+    introductions: VecDeque<EventId>,
 }
 
 struct Pending {
@@ -61,22 +84,101 @@ pub(super) enum Heard {
     /// The wallet answered a request.
     Answer(EventId, Result<Result<Value, Refusal>, LightningError>),
     /// The wallet told of a payment.
-    Settled(Settlement),
+    Settled(Payment),
+    /// The wallet told of something that can't be read.
+    Unreadable(LightningError),
     /// The relay did not take a request, and says why.
     Rejected(EventId, String),
     /// The relay has sent the info event, if it has one.
     EndOfInfo,
-    /// The relay ended a subscription without which no answer comes.
-    Closed(String),
+    /// The relay ended a subscription, and says why.
+    Closed(Subscription, String),
+    /// The relay wants to know who we are, and says so in place of an answer.
+    Asked(String),
+    /// The relay does not let us in, and says why.
+    Denied(String),
     /// The relay wants to be sent this.
     Reply(Vec<String>),
     /// Nothing that matters.
     Nothing,
 }
 
+/// A subscription, by what it is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Subscription {
+    /// The wallet's info event.
+    Info,
+    /// What is tagged with our key.
+    Ours,
+    /// Answers by the ids of requests.
+    Answers,
+    /// Notifications without a tag.
+    Told,
+}
+
+impl Subscription {
+    fn of(id: &str) -> Option<Subscription> {
+        match id {
+            INFO => Some(Subscription::Info),
+            OURS => Some(Subscription::Ours),
+            ANSWERS => Some(Subscription::Answers),
+            TOLD => Some(Subscription::Told),
+            _ => None,
+        }
+    }
+}
+
 impl Session {
-    pub(super) fn new(account: Account) -> Session {
-        Session { account, info: None, pending: HashMap::new(), told: VecDeque::new() }
+    /// `had_nip44`: whether the wallet is known from before to speak NIP-44.
+    pub(super) fn new(account: Account, had_nip44: bool) -> Session {
+        Session {
+            account,
+            info: None,
+            had_nip44,
+            learned: None,
+            doubtful: false,
+            answered: false,
+            pending: HashMap::new(),
+            told: VecDeque::new(),
+            introductions: VecDeque::new(),
+        }
+    }
+
+    /// The encryption to ask in; `None`: it has to be found out.
+    ///
+    /// # Errors
+    /// The wallet names none that we know.
+    pub(super) fn encryption(&self) -> Result<Option<Encryption>, LightningError> {
+        if self.had_nip44 {
+            return Ok(Some(Encryption::Nip44));
+        }
+        match (&self.info, self.learned) {
+            (_, Some(learned)) => Ok(Some(learned)),
+            (Some(info), None) if !info.is_assumed() && !self.doubtful => {
+                info.encryption().map(Some).map_err(|known| {
+                    LightningError::Refused(format!(
+                        "the wallet knows the encryptions {known:?} only, and none of nip44_v2 and nip04"
+                    ))
+                })
+            }
+            (Some(_) | None, None) => Ok(None),
+        }
+    }
+
+    /// The wallet was found to read this encryption.
+    pub(super) fn learn(&mut self, encryption: Encryption) {
+        self.had_nip44 |= encryption == Encryption::Nip44;
+        self.learned = Some(encryption);
+    }
+
+    /// Whether the wallet is known to speak NIP-44.
+    pub(super) fn has_nip44(&self) -> bool {
+        self.had_nip44
+    }
+
+    /// A wallet that has never answered may not read what its info event names.
+    pub(super) fn doubt(&mut self) {
+        self.doubtful |= !self.answered;
     }
 
     /// What the wallet can do, as far as it is known.
@@ -101,7 +203,9 @@ impl Session {
         ];
         let ours = Filter::new().author(wallet).kinds(kinds).pubkey(self.account.client());
         let ours = ours.since(Timestamp::from(since.saturating_sub(SKEW_S)));
-        let mut frames = vec![subscription(INFO, info), subscription(OURS, ours)];
+        let told = Filter::new().author(wallet).kinds([kinds[1], kinds[2]]);
+        let told = told.since(Timestamp::from(since.saturating_sub(SKEW_S)));
+        let mut frames = vec![subscription(INFO, info), subscription(OURS, ours), subscription(TOLD, told)];
         if !self.pending.is_empty() {
             frames.push(self.answers());
             frames.extend(self.pending.values().map(|pending| pending.frame.clone()));
@@ -109,22 +213,17 @@ impl Session {
         frames
     }
 
-    /// A new request, in the encryption that the wallet knows; `now` is Unix seconds.
+    /// A new request; `now` is Unix seconds.
     ///
     /// # Errors
-    /// The wallet knows no encryption that we know.
+    /// It can't be sealed.
     pub(super) fn request(
         &mut self,
         method: Method,
         params: &Value,
+        encryption: Encryption,
         now: u64,
     ) -> Result<Asked, LightningError> {
-        let encryption = self.info.as_ref().map_or_else(|| Info::assumed().encryption(), Info::encryption);
-        let encryption = encryption.map_err(|known| {
-            LightningError::Refused(format!(
-                "the wallet knows the encryptions {known:?} only, and none of nip44_v2 and nip04"
-            ))
-        })?;
         let text = message::request(method, params);
         let event = self.account.request(&text, encryption, now).map_err(LightningError::Wrong)?;
         let (id, frame) = (event.id, ClientMessage::event(event).as_json());
@@ -141,19 +240,29 @@ impl Session {
     pub(super) fn hear(&mut self, text: &str, url: &str, now: u64) -> Heard {
         match RelayMessage::from_json(text) {
             Ok(RelayMessage::Event { event, .. }) => self.event(&event),
-            Ok(RelayMessage::Ok { event_id, status: false, message })
-                if self.pending.contains_key(&event_id) && !passes(&message) =>
-            {
-                Heard::Rejected(event_id, message.into_owned())
+            Ok(RelayMessage::Ok { event_id, status: false, message }) => {
+                let message = message.into_owned();
+                match self.pending.contains_key(&event_id) {
+                    _ if self.introductions.contains(&event_id) => Heard::Denied(message),
+                    true if message.starts_with(WHO) => Heard::Asked(message),
+                    true if !message.starts_with(KNOWN) => Heard::Rejected(event_id, message),
+                    _ => Heard::Nothing,
+                }
             }
             Ok(RelayMessage::EndOfStoredEvents(id)) if id.as_str() == INFO => Heard::EndOfInfo,
-            Ok(RelayMessage::Closed { subscription_id, message })
-                if [INFO, OURS, ANSWERS].contains(&subscription_id.as_str()) && !passes(&message) =>
-            {
-                Heard::Closed(message.into_owned())
+            Ok(RelayMessage::Closed { subscription_id, message }) => {
+                match Subscription::of(subscription_id.as_str()) {
+                    Some(_) if message.starts_with(WHO) => Heard::Asked(message.into_owned()),
+                    Some(which) => Heard::Closed(which, message.into_owned()),
+                    None => Heard::Nothing,
+                }
             }
             Ok(RelayMessage::Auth { challenge }) => match self.account.introduction(url, &challenge, now) {
                 Ok(event) => {
+                    if self.introductions.len() == INTRODUCTIONS {
+                        self.introductions.pop_front();
+                    }
+                    self.introductions.push_back(event.id);
                     // What the relay refused before it knew us is said again.
                     let mut frames = vec![ClientMessage::auth(event).as_json()];
                     frames.extend(self.greeting(now));
@@ -171,7 +280,7 @@ impl Session {
             return Heard::Nothing;
         }
         match event.kind {
-            Kind::WalletConnectInfo => self.learn(event),
+            Kind::WalletConnectInfo => self.read_info(event),
             Kind::WalletConnectResponse => self.answer(event),
             Kind::WalletConnectNotification | Kind::WalletConnectNotificationNip44V2 => self.told(event),
             _ => Heard::Nothing,
@@ -179,13 +288,15 @@ impl Session {
     }
 
     /// The newest info event counts: a relay may keep an old one.
-    fn learn(&mut self, event: &Event) -> Heard {
+    fn read_info(&mut self, event: &Event) -> Heard {
         let known = self.info.as_ref().map_or(0, |info| info.created_at);
         if (self.info.is_some() && event.created_at.as_secs() <= known) || !self.account.is_from_wallet(event)
         {
             return Heard::Nothing;
         }
         let new = Info::of(event);
+        self.had_nip44 |= new.encryption() == Ok(Encryption::Nip44);
+        self.doubtful = false;
         let said_before = self.info.as_ref().is_some_and(|old| old.says_the_same(&new));
         self.info = Some(new);
         // A wallet says it again at each of its starts.
@@ -200,8 +311,13 @@ impl Session {
             return Heard::Nothing;
         }
         let Some(Pending { method, .. }) = self.pending.remove(&id) else { return Heard::Nothing };
+        self.answered = true;
         let answer = match self.account.open(event) {
-            Ok(text) => message::response(method, &text),
+            Ok(text) => {
+                // Who writes NIP-44 reads it.
+                self.had_nip44 |= !event.content.contains("?iv=");
+                message::response(method, &text)
+            }
             Err(_) => {
                 Err(LightningError::Wrong(format!("an answer to {} that can't be decrypted", method.name())))
             }
@@ -217,14 +333,14 @@ impl Session {
             self.told.pop_front();
         }
         self.told.push_back(event.id);
-        let text = self.account.open(event).map_err(LightningError::Wrong);
-        match text.and_then(|text| message::notification(&text)) {
-            Ok(Some(settlement)) => Heard::Settled(settlement),
+        let Ok(text) = self.account.open(event) else {
+            // Without a tag it may be for another connection of the wallet.
+            return Heard::Nothing;
+        };
+        match message::notification(&text) {
+            Ok(Some(payment)) => Heard::Settled(payment),
             Ok(None) => Heard::Nothing,
-            Err(error) => {
-                tracing::warn!("a notification of the wallet is passed over: {error}");
-                Heard::Nothing
-            }
+            Err(error) => Heard::Unreadable(error),
         }
     }
 
@@ -241,11 +357,6 @@ impl Session {
             .events(self.pending.keys().copied());
         subscription(ANSWERS, filter)
     }
-}
-
-/// A refusal that needs no care: the event is there already, or it is sent again once the relay knows who we are.
-fn passes(reason: &str) -> bool {
-    ["duplicate:", "auth-required:"].iter().any(|word| reason.starts_with(word))
 }
 
 fn subscription(id: &str, filter: Filter) -> String {

@@ -23,7 +23,7 @@ impl Wallet {
 
     fn session(&self) -> Session {
         let secret = self.client.secret_key().to_secret_bytes();
-        Session::new(Account::new(self.keys.public_key().as_bytes(), &secret).unwrap())
+        Session::new(Account::new(self.keys.public_key().as_bytes(), &secret).unwrap(), false)
     }
 
     /// A session that knows this wallet's info.
@@ -63,7 +63,7 @@ fn hear(session: &mut Session, event: &Event) -> Heard {
 }
 
 fn ask(session: &mut Session) -> EventId {
-    session.request(Method::LookupInvoice, &json!({}), NOW).unwrap().id
+    session.request(Method::LookupInvoice, &json!({}), Encryption::Nip44, NOW).unwrap().id
 }
 
 const FOUND: &str = r#"{"result_type":"lookup_invoice","error":null,"result":{"state":"settled"}}"#;
@@ -82,7 +82,9 @@ fn a_request_is_readable_by_the_wallet_alone() {
     for (encryption, nip44) in [("nip04 nip44_v2", true), ("nip04", false)] {
         let mut session = wallet.session();
         hear(&mut session, &wallet.info(encryption, NOW));
-        let asked = session.request(Method::MakeInvoice, &json!({ "amount": 10_001 }), NOW).unwrap();
+        let encryption = session.encryption().unwrap().unwrap();
+        let asked =
+            session.request(Method::MakeInvoice, &json!({ "amount": 10_001 }), encryption, NOW).unwrap();
         let [subscribe, send] = asked.frames;
         assert!(subscribe.starts_with(r#"["REQ","answers","#) && subscribe.contains(&asked.id.to_hex()));
         let sent: Value = serde_json::from_str(&send).unwrap();
@@ -110,9 +112,9 @@ fn an_unknown_encryption_is_named() {
     let wallet = Wallet::new();
     let mut session = wallet.session();
     hear(&mut session, &wallet.info("nip99", NOW));
-    match session.request(Method::GetInfo, &json!({}), NOW) {
+    match session.encryption() {
         Err(LightningError::Refused(text)) => assert!(text.contains("nip99"), "{text}"),
-        other => panic!("{}", other.is_ok()),
+        other => panic!("{other:?}"),
     }
 }
 
@@ -213,7 +215,7 @@ fn notifications_in_either_encryption_once_each() {
     ] {
         let event = EventBuilder::new(kind, sealed).tag(wallet.for_client()).finalize(&wallet.keys).unwrap();
         match hear(&mut session, &event) {
-            Heard::Settled(settlement) => assert_eq!(settlement.payment_hash, hash),
+            Heard::Settled(payment) => assert_eq!(payment.about, Some(hash)),
             _ => panic!("a settlement"),
         }
         assert!(is_nothing(&hear(&mut session, &event)), "the copy of another relay");
@@ -223,22 +225,78 @@ fn notifications_in_either_encryption_once_each() {
 #[test]
 fn the_newest_info_counts() {
     let wallet = Wallet::new();
-    let mut session = wallet.informed();
-    assert!(is_nothing(&hear(&mut session, &wallet.info("nip04", NOW - 1))), "a relay that kept an old one");
-    assert_eq!(session.info().unwrap().encryption(), Ok(super::super::info::Encryption::Nip44));
-    assert!(is_nothing(&hear(&mut session, &wallet.info("nip44_v2 nip04", NOW + 1))), "said again");
-    assert!(matches!(hear(&mut session, &wallet.info("nip04", NOW + 2)), Heard::Info));
-    assert_eq!(session.info().unwrap().encryption(), Ok(super::super::info::Encryption::Nip04));
+    let mut session = wallet.session();
+    hear(&mut session, &wallet.info("nip04", NOW));
+    assert_eq!(session.encryption(), Ok(Some(Encryption::Nip04)));
+    assert!(is_nothing(&hear(&mut session, &wallet.info("nip99", NOW - 1))), "a relay that kept an old one");
+    assert!(is_nothing(&hear(&mut session, &wallet.info("nip04", NOW + 1))), "said again");
+    assert!(matches!(hear(&mut session, &wallet.info("nip44_v2 nip04", NOW + 2)), Heard::Info));
+    assert_eq!(session.encryption(), Ok(Some(Encryption::Nip44)));
 }
 
 #[test]
-fn an_assumed_info_gives_way_to_the_wallets() {
+fn what_once_had_nip44_stays_there() {
+    let wallet = Wallet::new();
+    let mut session = wallet.informed();
+    hear(&mut session, &wallet.info("nip04", NOW + 2));
+    assert_eq!(session.encryption(), Ok(Some(Encryption::Nip44)));
+    let secret = wallet.client.secret_key().to_secret_bytes();
+    let account = Account::new(wallet.keys.public_key().as_bytes(), &secret).unwrap();
+    let mut known = Session::new(account, true);
+    known.assume();
+    assert_eq!(known.encryption(), Ok(Some(Encryption::Nip44)), "from an earlier process");
+    // An answer in NIP-44 shows it as well.
+    let mut session = wallet.session();
+    session.assume();
+    let id = session.request(Method::LookupInvoice, &json!({}), Encryption::Nip04, NOW).unwrap().id;
+    hear(&mut session, &wallet.response(id, FOUND, [wallet.for_client()]));
+    assert!(session.has_nip44());
+}
+
+#[test]
+fn without_an_info_event_the_encryption_is_found_out() {
     let wallet = Wallet::new();
     let mut session = wallet.session();
     session.assume();
+    assert_eq!(session.encryption(), Ok(None));
     assert!(session.info().unwrap().can(Method::LookupInvoice));
+    session.learn(Encryption::Nip04);
+    assert_eq!(session.encryption(), Ok(Some(Encryption::Nip04)));
     assert!(matches!(hear(&mut session, &wallet.info("nip44_v2", 1)), Heard::Info));
-    assert_eq!(session.info().unwrap().encryption(), Ok(super::super::info::Encryption::Nip44));
+    assert_eq!(session.encryption(), Ok(Some(Encryption::Nip44)));
+}
+
+#[test]
+fn a_wallet_that_never_answers_may_not_read_what_its_info_names() {
+    let wallet = Wallet::new();
+    let mut session = wallet.session();
+    hear(&mut session, &wallet.info("nip04", NOW));
+    session.doubt();
+    assert_eq!(session.encryption(), Ok(None));
+    let id = session.request(Method::LookupInvoice, &json!({}), Encryption::Nip44, NOW).unwrap().id;
+    hear(&mut session, &wallet.response(id, FOUND, []));
+    assert_eq!(session.encryption(), Ok(Some(Encryption::Nip44)));
+}
+
+#[test]
+fn a_notification_without_our_key_is_heard_if_it_is_for_us() {
+    let wallet = Wallet::new();
+    let mut session = wallet.informed();
+    let text = json!({ "notification_type": "payment_received",
+        "notification": { "payment_hash": "03".repeat(32), "settled_at": NOW } });
+    let of = |client: &Keys| {
+        let sealed = nip44::encrypt(
+            wallet.keys.secret_key(),
+            &client.public_key(),
+            text.to_string(),
+            nip44::Version::V2,
+        );
+        EventBuilder::new(Kind::WalletConnectNotificationNip44V2, sealed.unwrap())
+            .finalize(&wallet.keys)
+            .unwrap()
+    };
+    assert!(matches!(hear(&mut session, &of(&wallet.client)), Heard::Settled(_)));
+    assert!(is_nothing(&hear(&mut session, &of(&Keys::generate()))));
 }
 
 #[test]
@@ -246,13 +304,15 @@ fn a_relay_reached_again_is_told_everything() {
     let wallet = Wallet::new();
     let mut session = wallet.informed();
     let quiet = session.greeting(NOW);
-    assert_eq!(quiet.len(), 2);
+    assert_eq!(quiet.len(), 3);
     let ours: Value = serde_json::from_str(&quiet[1]).unwrap();
     assert_eq!(ours[2]["since"], NOW - SKEW_S);
     assert_eq!(ours[2]["#p"], json!([wallet.client.public_key().to_hex()]));
-    let asked = session.request(Method::GetInfo, &json!({}), NOW).unwrap();
+    let told: Value = serde_json::from_str(&quiet[2]).unwrap();
+    assert_eq!((&told[2]["#p"], &told[2]["since"]), (&json!(null), &json!(NOW - SKEW_S)));
+    let asked = session.request(Method::GetInfo, &json!({}), Encryption::Nip44, NOW).unwrap();
     let busy = session.greeting(NOW);
-    assert_eq!(busy[2..], asked.frames, "the subscription comes before the request");
+    assert_eq!(busy[3..], asked.frames, "the subscription comes before the request");
 }
 
 #[test]
@@ -266,11 +326,12 @@ fn what_relays_say_of_themselves() {
     assert!(is_nothing(&say(json!(["OK", id.to_hex(), true, ""]))));
     assert!(is_nothing(&say(json!(["OK", id.to_hex(), false, "duplicate: have it"]))));
     assert!(is_nothing(&say(json!(["OK", "00".repeat(32), false, "blocked: not ours"]))));
-    assert!(is_nothing(&say(json!(["OK", id.to_hex(), false, "auth-required: who?"]))));
-    assert!(is_nothing(&say(json!(["CLOSED", "info", "auth-required: who?"]))));
+    assert!(matches!(say(json!(["OK", id.to_hex(), false, "auth-required: who?"])), Heard::Asked(_)));
+    assert!(matches!(say(json!(["CLOSED", "info", "auth-required: who?"])), Heard::Asked(_)));
     assert!(matches!(say(json!(["EOSE", "info"])), Heard::EndOfInfo));
     assert!(is_nothing(&say(json!(["EOSE", "ours"]))));
-    assert!(matches!(say(json!(["CLOSED", "ours", "error: no"])), Heard::Closed(_)));
+    assert!(matches!(say(json!(["CLOSED", "ours", "error: no"])), Heard::Closed(Subscription::Ours, _)));
+    assert!(is_nothing(&say(json!(["CLOSED", "another", "error: no"]))));
     for text in [json!(["NOTICE", "hello"]), json!([]), json!({}), json!(["EVENT", "ours", {}])] {
         assert!(is_nothing(&say(text)));
     }
@@ -292,6 +353,10 @@ fn a_relay_that_asks_who_we_are_is_told() {
         assert!(event.tags.iter().any(|found| found.as_slice() == tag));
     }
     assert!(frames[1..].iter().any(|frame| frame.starts_with(r#"["EVENT""#) && frame.contains(&id.to_hex())));
+    let denied = json!(["OK", event.id.to_hex(), false, "restricted: members only"]).to_string();
+    assert!(
+        matches!(session.hear(&denied, URL, NOW), Heard::Denied(reason) if reason == "restricted: members only")
+    );
 }
 
 #[test]

@@ -143,7 +143,7 @@ async fn a_payment_beats_a_cancel() {
         let error = cancelling.await.unwrap().unwrap_err();
         assert!(matches!(&error, LightningError::Refused(text) if text.contains("is paid")), "{error}");
         match wallet.look_up(invoice.payment_hash).await.unwrap() {
-            Lookup::Settled { received, .. } => assert_eq!(received.0, 1000),
+            Lookup::Settled { received, .. } => assert_eq!(received, Some(l402::Msat(1000))),
             other => panic!("{other:?}"),
         }
     }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use l402::PaymentHash;
 use lightning::{Lightning, Notes, Reply};
 use lnsim::{LncOptions, LncSession, Permit, Sim, SimOptions};
-use settings::{BackendConfig, BackendSettings, LncSettings, Secret};
+use settings::{BackendConfig, BackendSettings, LncSettings, RouteHints, Secret};
 
 /// This wallet finds everything by its hash.
 struct NoNotes;
@@ -52,6 +52,11 @@ pub fn wallet(sim: &Sim, phrase: &str, state: &Path) -> Arc<dyn Lightning> {
         mailbox: sim.mailbox_address(),
         certificate: Some(std::fs::read(sim.tls_cert_path()).unwrap()),
     });
-    let settings = BackendSettings { name: "remote".to_owned(), timeout_ms: 10_000, config };
+    let settings = BackendSettings {
+        name: "remote".to_owned(),
+        timeout_ms: 10_000,
+        route_hints: RouteHints::Auto,
+        config,
+    };
     lightning::open(&settings, &notes(), state).unwrap()
 }

@@ -3,7 +3,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::support::{PATIENCE, ask, wallet};
-use lightning::{Invoice, Lightning, LightningError};
+use lightning::{Fact, Invoice, Lightning, LightningError};
 use lnsim::bolt11::{Draft, Network, NodeKey};
 use sha2::{Digest, Sha256};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -120,25 +120,27 @@ async fn a_callback_that_points_inside_is_not_asked() {
 }
 
 #[tokio::test]
-async fn an_invoice_whose_verify_points_inside_is_not_sold() {
-    for verify in ["https://192.168.0.1/v", "http://OWN1/v", "http://wallet.example/v", "nowhere"] {
-        match pointing("http://OWN/cb", verify).await.0 {
-            Err(LightningError::Wrong(text)) => assert!(text.contains("verify"), "{text}"),
-            other => panic!("{verify}: {other:?}"),
-        }
+async fn a_verify_that_points_inside_costs_the_look_up_only() {
+    for verify in ["https://192.168.0.1/v", "http://OWN1/v", "http://wallet.example/v", "nowhere", "/v", ""] {
+        let (made, asked) = pointing("http://OWN/cb", verify).await;
+        let made = made.unwrap();
+        assert_eq!(
+            made.remarks.iter().map(|remark| remark.fact).collect::<Vec<_>>(),
+            [Fact::VerifyAddress],
+            "{verify}"
+        );
+        assert_eq!(asked.len(), 2, "{verify}");
     }
 }
 
 #[tokio::test]
-async fn another_description_hash_is_wrong() {
+async fn another_description_hash_is_sold_and_said() {
     let answers = Box::new(|path: &str, own: &str| match path {
         "/.well-known/lnurlp/alice" => ok(offer(&format!("http://{own}/cb"))),
         _ => ok(format!(r#"{{"pr":"{}"}}"#, bolt11("somebody else's"))),
     });
-    match create(&serve(answers).await.0).await {
-        Err(LightningError::Wrong(text)) => assert!(text.contains("description hash"), "{text}"),
-        other => panic!("{other:?}"),
-    }
+    let made = create(&serve(answers).await.0).await.unwrap();
+    assert!(made.remarks.iter().any(|remark| remark.fact == Fact::Description), "{made:?}");
 }
 
 #[tokio::test]

@@ -32,7 +32,10 @@ async fn what_was_noted_down_is_found_after_a_restart() {
     let made = server.wallet().create(&ask(1000)).await.unwrap();
     server.sim.pay(&made.bolt11).unwrap();
     let found = server.wallet().look_up(made.payment_hash).await.unwrap();
-    assert!(matches!(found, Lookup::Settled { preimage: Some(_), received: Msat(1000) }), "{found:?}");
+    assert!(
+        matches!(found, Lookup::Settled { preimage: Some(_), received: Some(Msat(1000)), .. }),
+        "{found:?}"
+    );
     // Without the note nobody can tell.
     let forgetful = wallet(&server.address, &Arc::default(), PATIENCE);
     assert_eq!(forgetful.look_up(made.payment_hash).await.unwrap(), Lookup::CannotLookUp);
@@ -67,7 +70,7 @@ async fn a_wrong_invoice_never_gets_through() {
     for (kind, said) in [
         (FaultKind::WrongAmount(1), "1 msat"),
         (FaultKind::WrongNetwork, "mainnet"),
-        (FaultKind::Expired, "expires at"),
+        (FaultKind::Expired, "expired or about to"),
     ] {
         server.sim.fault(Fault::new(kind.clone()).times(1));
         match wallet.create(&ask(1000)).await {
@@ -109,14 +112,15 @@ async fn an_error_in_a_200_is_an_error() {
             server.sim.fault(Fault::refuse(status, "not now").at(method).times(1));
         }
         let (again, found) = (wallet.create(&ask(1000)).await, wallet.look_up(made.payment_hash).await);
-        assert_eq!((is_unavailable(&again), is_unavailable(&found)), (unavailable, unavailable), "{status}");
-        if !unavailable {
-            for error in [again.err(), found.err()] {
-                match error {
-                    Some(LightningError::Refused(text)) => assert!(text.contains("not now"), "{text}"),
-                    other => panic!("{status}: {other:?}"),
-                }
-            }
+        assert_eq!(is_unavailable(&again), unavailable, "{status}");
+        match again {
+            Err(LightningError::Refused(text)) if !unavailable => assert!(text.contains("not now"), "{text}"),
+            other => assert!(unavailable, "{status}: {other:?}"),
+        }
+        // An error of its own tells nothing of the invoice; a busy server is asked again.
+        match found {
+            Ok(Lookup::Unclear(text)) => assert!(status != 429 && text.contains("not now"), "{text}"),
+            other => assert!(status == 429 && is_unavailable(&other), "{status}: {other:?}"),
         }
     }
 }

@@ -213,7 +213,10 @@ async fn only_settled_is_settled() {
             assert!(matches!(found, Lookup::Pending { .. }), "{found:?}");
             sim.settle_now(&invoice.payment_hash.0).unwrap();
             let found = wallet.look_up(invoice.payment_hash).await.unwrap();
-            assert!(matches!(found, Lookup::Settled { received: Msat(got), .. } if got == msat), "{found:?}");
+            assert!(
+                matches!(found, Lookup::Settled { received: Some(Msat(got)), .. } if got == msat),
+                "{found:?}"
+            );
         }
     }
 }

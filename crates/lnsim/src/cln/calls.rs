@@ -11,7 +11,11 @@ use crate::bolt12;
 use crate::call::{Call, ConnectionId};
 use crate::ledger::{Hash32, Invoice, LedgerError, State};
 use crate::method::Method;
-use crate::world::{CreateError, InvoiceSpec};
+use crate::quirk::Report;
+use crate::world::{Channels, CreateError, InvoiceSpec};
+
+/// How a rune with a rate refuses one call too many.
+const LIMITED: (i32, &str) = (1502, "Not permitted: too soon");
 
 /// JSON-RPC's "method not found".
 const UNKNOWN_COMMAND: i64 = -32601;
@@ -73,7 +77,7 @@ pub(super) async fn call(
 }
 
 async fn before(call: &mut Call<'_>) -> Result<(), RpcError> {
-    call.before().await.map_err(|(code, text)| RpcError::new(code.into(), text))
+    call.before(LIMITED).await.map_err(|(code, text)| RpcError::new(code.into(), text))
 }
 
 fn get_info(cln: &Cln) -> Value {
@@ -118,6 +122,8 @@ fn invoice(cln: &Cln, params: &Map<String, Value>) -> Result<Value, RpcError> {
         memo: description.to_owned(),
         expiry_s: params.get("expiry").and_then(Value::as_u64).unwrap_or(EXPIRY_S),
         preimage: params.get("preimage").map(hash_of).transpose()?,
+        // Left to itself, lightningd names private channels where it has no public one.
+        hints: params.get("exposeprivatechannels").is_none_or(|expose| *expose == true),
         ..InvoiceSpec::default()
     };
     let (made, reported) = cln.world.create(spec).map_err(|error| match error {
@@ -127,13 +133,17 @@ fn invoice(cln: &Cln, params: &Map<String, Value>) -> Result<Value, RpcError> {
         error => RpcError::new(LIGHTNINGD, error.to_string()),
     })?;
     cln.labels().insert(label, made.hash);
-    Ok(json!({
+    let mut answer = json!({
         "payment_hash": HEXLOWER.encode(&reported),
         "expires_at": made.created + made.expiry_s,
         "bolt11": made.bolt11,
         "payment_secret": HEXLOWER.encode(&made.payment_addr),
         "created_index": made.add_index,
-    }))
+    });
+    if cln.world.channels() == Channels::None {
+        answer["warning_capacity"] = "Insufficient incoming channel capacity to pay invoice".into();
+    }
+    Ok(answer)
 }
 
 /// An invoice of one of the node's own offers.
@@ -161,7 +171,12 @@ fn fetch_invoice(cln: &Cln, params: &Map<String, Value>) -> Result<Value, RpcErr
 
 fn list_invoices(cln: &Cln, params: &Map<String, Value>) -> Result<Value, RpcError> {
     let hashes = if let Some(hash) = params.get("payment_hash") {
-        vec![hash_of(hash)?]
+        let hash = hash_of(hash)?;
+        match cln.world.look_up(&hash) {
+            Err(Some((code, text))) => return Err(RpcError::new(code.into(), text)),
+            Err(None) => Vec::new(),
+            Ok(_) => vec![hash],
+        }
     } else if params.contains_key("label") {
         cln.labels().get(&label(params)?).copied().into_iter().collect()
     } else {
@@ -170,7 +185,8 @@ fn list_invoices(cln: &Cln, params: &Map<String, Value>) -> Result<Value, RpcErr
     let now = cln.world.now();
     let found =
         hashes.iter().filter_map(|hash| cln.world.with_ledger(|ledger, now| ledger.look_up(hash, now)).ok());
-    let rows: Vec<Value> = found.filter_map(|invoice| row(cln, &invoice, now)).collect();
+    let report = cln.world.faults().report(Method::LookupInvoice);
+    let rows: Vec<Value> = found.filter_map(|invoice| row(cln, &invoice, now, &report)).collect();
     Ok(json!({ "invoices": rows }))
 }
 
@@ -181,7 +197,7 @@ fn del_invoice(cln: &Cln, params: &Map<String, Value>) -> Result<Value, RpcError
     };
     let now = cln.world.now();
     let found = cln.world.with_ledger(|ledger, now| ledger.look_up(&hash, now));
-    let row = found.ok().and_then(|invoice| row(cln, &invoice, now));
+    let row = found.ok().and_then(|invoice| row(cln, &invoice, now, &Report::default()));
     let Some(row) = row else { return Err(RpcError::new(INVOICE_NOT_FOUND, "Unknown invoice")) };
     if params.get("status") != Some(&row["status"]) {
         let text = format!("Invoice status is {} not {}", row["status"], params["status"]);
@@ -230,11 +246,13 @@ async fn wait_any_invoice(
         }
     };
     call.after().await;
-    row(cln, &settled, cln.world.now()).ok_or_else(|| RpcError::new(LIGHTNINGD, "the invoice is gone"))
+    let report = cln.world.faults().report(Method::SubscribeInvoices);
+    row(cln, &settled, cln.world.now(), &report)
+        .ok_or_else(|| RpcError::new(LIGHTNINGD, "the invoice is gone"))
 }
 
 /// An invoice as lightningd lists it; `None` for one that was deleted.
-fn row(cln: &Cln, invoice: &Invoice, now: u64) -> Option<Value> {
+fn row(cln: &Cln, invoice: &Invoice, now: u64, report: &Report) -> Option<Value> {
     let expires_at = invoice.created + invoice.expiry_s;
     let status = match invoice.state {
         State::Open | State::Accepted => "unpaid",
@@ -247,7 +265,7 @@ fn row(cln: &Cln, invoice: &Invoice, now: u64) -> Option<Value> {
     let mut row = json!({
         "label": label.unwrap_or_else(|| format!("lnsim-{}", invoice.add_index)),
         "payment_hash": HEXLOWER.encode(&invoice.hash),
-        "status": status,
+        "status": report.state(status),
         "description": invoice.memo,
         "expires_at": expires_at,
         "created_index": invoice.add_index,
@@ -259,9 +277,9 @@ fn row(cln: &Cln, invoice: &Invoice, now: u64) -> Option<Value> {
     }
     if invoice.state == State::Settled {
         row["pay_index"] = invoice.settle_index.into();
-        row["amount_received_msat"] = invoice.amt_paid_msat.into();
+        row["amount_received_msat"] = report.received_json(invoice);
         row["paid_at"] = invoice.settled_at.into();
-        row["payment_preimage"] = HEXLOWER.encode(&invoice.preimage).into();
+        row["payment_preimage"] = report.preimage_json(invoice);
     }
     Some(row)
 }

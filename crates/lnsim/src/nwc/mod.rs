@@ -33,10 +33,20 @@ pub struct NwcOptions {
     /// What the wallet's info event says of encryption, and what it understands: names, separated by spaces. `None`
     /// leaves the tag out, as wallets did that know NIP-04 only.
     pub encryption: Option<&'static str>,
-    /// Whether the wallet publishes an info event.
+    /// What the info event says of encryption, where that is not what the wallet understands: one that is out of date.
+    pub announced_encryption: Option<&'static str>,
+    /// Whether the wallet's info event is to be had.
     pub info_event: bool,
+    /// When the relays have it.
+    pub info: InfoEvent,
     /// Whether responses are tagged with the client's key.
     pub tagged: bool,
+    /// What is tagged so besides.
+    pub tags: Tags,
+    /// Whether the wallet answers what it can't read with UNSUPPORTED_ENCRYPTION, or not at all.
+    pub answers_unreadable: bool,
+    /// Methods that the wallet announces and never answers.
+    pub silent: &'static [&'static str],
     /// The methods of the connection.
     pub methods: &'static [&'static str],
     /// Whether the wallet tells of payments by itself.
@@ -47,6 +57,46 @@ pub struct NwcOptions {
     pub kept: bool,
     /// Whether the relays want to know who comes (NIP-42) before they pass anything on.
     pub authenticated: bool,
+    /// How they do that.
+    pub authentication: Authentication,
+    /// A subscription that the relays end at once, and why: `tagged` (with the client's key), `answers` (by the ids of
+    /// requests), `untagged` or `info`.
+    pub close: Option<(&'static str, &'static str)>,
+    /// Why the relays take no request.
+    pub reject: Option<&'static str>,
+    /// Whether the relays take requests and pass nothing on.
+    pub deaf: bool,
+}
+
+/// When the relays have the wallet's info event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InfoEvent {
+    /// From the start.
+    Kept,
+    /// Never: they purge it.
+    Purged,
+    /// Once the wallet has answered something.
+    Late,
+}
+
+/// Which of the wallet's events are tagged with the client's key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tags {
+    /// Notifications too.
+    All,
+    /// Responses only.
+    ResponsesOnly,
+}
+
+/// How relays find out who comes (NIP-42).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Authentication {
+    /// They ask at once.
+    AtConnect,
+    /// They ask when something is wanted of them.
+    Lazy,
+    /// They ask, and let nobody in.
+    Deny,
 }
 
 impl Default for NwcOptions {
@@ -56,13 +106,22 @@ impl Default for NwcOptions {
             relays: 1,
             tls: false,
             encryption: Some("nip04 nip44_v2"),
+            announced_encryption: None,
             info_event: true,
+            info: InfoEvent::Kept,
             tagged: true,
+            tags: Tags::All,
+            answers_unreadable: true,
+            silent: &[],
             methods: &["make_invoice", "lookup_invoice", "get_info"],
             notifications: true,
             states: true,
             kept: false,
             authenticated: false,
+            authentication: Authentication::AtConnect,
+            close: None,
+            reject: None,
+            deaf: false,
         }
     }
 }

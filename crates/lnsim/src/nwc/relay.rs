@@ -7,9 +7,9 @@ use nostr::event::{Event, Kind};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use super::NwcOptions;
 use super::filter::{asks_for, matches_any};
 use super::wallet::Wallet;
+use super::{Authentication, NwcOptions};
 use crate::method::Method;
 use crate::world::{World, random};
 
@@ -17,8 +17,7 @@ use crate::world::{World, random};
 pub(super) struct Relay {
     world: Arc<World>,
     wallet: Arc<Wallet>,
-    keeps_notifications: bool,
-    authenticated: bool,
+    options: NwcOptions,
     state: Mutex<State>,
 }
 
@@ -39,22 +38,18 @@ struct Guest {
 
 impl Relay {
     pub(super) fn new(world: Arc<World>, wallet: Arc<Wallet>, options: &NwcOptions) -> Relay {
-        Relay {
-            world,
-            wallet,
-            keeps_notifications: options.kept,
-            authenticated: options.authenticated,
-            state: Mutex::default(),
-        }
+        Relay { world, wallet, options: options.clone(), state: Mutex::default() }
     }
 
     /// Somebody came, by this connection; what he is told goes into `frames`.
     pub(super) fn enter(&self, connection: u64, frames: mpsc::UnboundedSender<String>) {
-        let challenge = self.authenticated.then(|| {
+        let challenge = self.options.authenticated.then(|| {
             let bytes = random::<16>().unwrap_or_default();
             let challenge = data_encoding::HEXLOWER.encode(&bytes);
-            // The other half is in our hands until it is dropped; then nobody hears.
-            let _ = frames.send(json!(["AUTH", challenge]).to_string());
+            if self.options.authentication != Authentication::Lazy {
+                // The other half is in our hands until it is dropped; then nobody hears.
+                let _ = frames.send(json!(["AUTH", challenge]).to_string());
+            }
             challenge
         });
         self.state().guests.insert(connection, Guest { frames, subscriptions: HashMap::new(), challenge });
@@ -96,7 +91,7 @@ impl Relay {
         let state = &mut *state;
         let notification =
             [Kind::WalletConnectNotification, Kind::WalletConnectNotificationNip44V2].contains(&event.kind);
-        if event.kind == Kind::WalletConnectInfo || (notification && self.keeps_notifications) {
+        if event.kind == Kind::WalletConnectInfo || (notification && self.options.kept) {
             state.kept.push(event.clone());
         }
         for guest in state.guests.values() {
@@ -123,7 +118,13 @@ impl Relay {
 
     fn subscribe(&self, connection: u64, id: &str, filters: &[Value]) {
         if self.is_unknown(connection) {
+            self.ask_who(connection);
             return self.reply(connection, &json!(["CLOSED", id, "auth-required: who are you?"]));
+        }
+        if let Some((which, reason)) = self.options.close
+            && which == kind_of(filters)
+        {
+            return self.reply(connection, &json!(["CLOSED", id, reason]));
         }
         let mut state = self.state();
         let State { kept, guests, .. } = &mut *state;
@@ -147,12 +148,19 @@ impl Relay {
     fn take(&self, connection: u64, event: Event) {
         let id = event.id.to_hex();
         if self.is_unknown(connection) {
+            self.ask_who(connection);
             return self.reply(connection, &json!(["OK", id, false, "auth-required: who are you?"]));
+        }
+        if let Some(reason) = self.options.reject {
+            return self.reply(connection, &json!(["OK", id, false, reason]));
         }
         if event.verify().is_err() {
             return self.reply(connection, &json!(["OK", id, false, "invalid: bad id or signature"]));
         }
         self.reply(connection, &json!(["OK", id, true, ""]));
+        if self.options.deaf {
+            return;
+        }
         if event.kind == Kind::WalletConnectRequest {
             let wallet = Arc::clone(&self.wallet);
             tokio::spawn(async move { wallet.serve(&event, connection).await });
@@ -168,7 +176,8 @@ impl Relay {
         let asked = |challenge: &String| {
             event.tags.iter().any(|tag| tag.as_slice() == ["challenge", challenge.as_str()])
         };
-        let good = event.kind.as_u16() == 22242
+        let good = self.options.authentication != Authentication::Deny
+            && event.kind.as_u16() == 22242
             && event.verify().is_ok()
             && guest.challenge.as_ref().is_some_and(asked);
         if good {
@@ -177,6 +186,14 @@ impl Relay {
         drop(state);
         let reason = if good { "" } else { "restricted: that is not what was asked" };
         self.reply(connection, &json!(["OK", event.id.to_hex(), good, reason]));
+    }
+
+    /// Asks whoever is not known yet, where that was not done at once.
+    fn ask_who(&self, connection: u64) {
+        let challenge = self.state().guests.get(&connection).and_then(|guest| guest.challenge.clone());
+        if let Some(challenge) = challenge.filter(|_| self.options.authentication == Authentication::Lazy) {
+            self.reply(connection, &json!(["AUTH", challenge]));
+        }
     }
 
     fn is_unknown(&self, connection: u64) -> bool {
@@ -196,4 +213,15 @@ impl Relay {
 
 fn passing(subscription: &str, event: &Event) -> String {
     format!("[\"EVENT\",{},{}]", json!(subscription), event.as_json())
+}
+
+/// What a subscription is for.
+fn kind_of(filters: &[Value]) -> &'static str {
+    let has = |name: &str| filters.iter().any(|filter| filter.get(name).is_some());
+    match () {
+        () if asks_for(filters, Kind::WalletConnectInfo.as_u16()) => "info",
+        () if has("#e") => "answers",
+        () if has("#p") => "tagged",
+        () => "untagged",
+    }
 }

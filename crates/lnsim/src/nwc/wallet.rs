@@ -10,11 +10,12 @@ use nostr::nips::{nip04, nip44};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use super::NwcOptions;
 use super::relay::Relay;
+use super::{InfoEvent, NwcOptions, Tags};
 use crate::bolt11;
 use crate::ledger::{Hash32, Invoice, State};
 use crate::method::Method;
+use crate::quirk::Report;
 use crate::world::{InvoiceSpec, World};
 
 /// The wallet behind the relays.
@@ -27,6 +28,8 @@ pub(super) struct Wallet {
     relays: OnceLock<Vec<Weak<Relay>>>,
     /// Requests that came already: each relay brings its copy.
     seen: Mutex<HashSet<EventId>>,
+    /// What is published once the wallet has answered something.
+    late_info: Mutex<Option<Event>>,
 }
 
 /// What a method brings: its result, or an error's code and message.
@@ -41,6 +44,7 @@ impl Wallet {
             options,
             relays: OnceLock::new(),
             seen: Mutex::default(),
+            late_info: Mutex::default(),
         }
     }
 
@@ -54,7 +58,7 @@ impl Wallet {
         let _ = self.relays.set(relays.iter().map(Arc::downgrade).collect());
         let mut methods = self.options.methods.to_vec();
         let mut event_tags = Vec::new();
-        if let Some(names) = self.options.encryption {
+        if let Some(names) = self.options.announced_encryption.or(self.options.encryption) {
             event_tags.push(Tag::custom("encryption", [names]));
         }
         if self.options.notifications {
@@ -65,7 +69,13 @@ impl Wallet {
         if self.options.info_event
             && let Ok(info) = info.finalize(&self.keys)
         {
-            self.publish(&info);
+            match self.options.info {
+                InfoEvent::Kept => self.publish(&info),
+                InfoEvent::Purged => {}
+                InfoEvent::Late => {
+                    *self.late_info.lock().unwrap_or_else(PoisonError::into_inner) = Some(info)
+                }
+            }
         }
     }
 
@@ -78,6 +88,9 @@ impl Wallet {
         let named = event.tags.iter().find(|tag| tag.kind() == "encryption").and_then(|tag| tag.content());
         let encryption = named.unwrap_or("nip04");
         if !self.knows(encryption) {
+            if !self.options.answers_unreadable {
+                return;
+            }
             let error = ("UNSUPPORTED_ENCRYPTION".to_owned(), format!("{encryption} is not supported"));
             return self.answer(event, self.best(), "", Err(error));
         }
@@ -105,7 +118,10 @@ impl Wallet {
         };
         self.world.calls.add(method);
         let faults = self.world.faults().at_call(method);
-        if faults.hang {
+        if self.world.faults().is_limited(method) {
+            return Some(Err(("RATE_LIMITED".to_owned(), "too many requests".to_owned())));
+        }
+        if faults.hang || self.options.silent.contains(&name) {
             return None;
         }
         if !faults.delay.is_zero() {
@@ -138,7 +154,7 @@ impl Wallet {
         };
         match self.world.create(spec) {
             Ok((invoice, reported)) => {
-                let mut made = self.transaction(&invoice);
+                let mut made = self.transaction(&invoice, Method::AddInvoice);
                 made["payment_hash"] = json!(HEXLOWER.encode(&reported));
                 Ok(made)
             }
@@ -149,10 +165,10 @@ impl Wallet {
     fn look_up(&self, params: &Value) -> Outcome {
         let by_invoice = || Some(bolt11::decode(params["invoice"].as_str()?).ok()?.hash);
         let wanted = params["payment_hash"].as_str().and_then(hash).or_else(by_invoice);
-        let found = wanted.map(|hash| self.world.with_ledger(|ledger, now| ledger.look_up(&hash, now)));
-        match found {
-            Some(Ok(invoice)) => Ok(self.transaction(&invoice)),
-            Some(Err(error)) => Err(("NOT_FOUND".to_owned(), error.to_string())),
+        match wanted.map(|hash| self.world.look_up(&hash)) {
+            Some(Ok(invoice)) => Ok(self.transaction(&invoice, Method::LookupInvoice)),
+            Some(Err(None)) => Err(("NOT_FOUND".to_owned(), "no such invoice".to_owned())),
+            Some(Err(Some((code, text)))) => Err(refusal(code, &text)),
             None => Err(("OTHER".to_owned(), "neither payment_hash nor invoice".to_owned())),
         }
     }
@@ -166,8 +182,9 @@ impl Wallet {
     }
 
     /// An invoice as wallets report it: with its preimage, whatever its state.
-    fn transaction(&self, invoice: &Invoice) -> Value {
+    fn transaction(&self, invoice: &Invoice, by: Method) -> Value {
         let settled = invoice.state == State::Settled;
+        let report = if settled { self.world.faults().report(by) } else { Report::default() };
         let expires_at = invoice.created + invoice.expiry_s;
         let state = match invoice.state {
             State::Settled => "settled",
@@ -177,21 +194,23 @@ impl Wallet {
         };
         let mut transaction = json!({
             "type": "incoming", "invoice": invoice.bolt11, "description": invoice.memo, "description_hash": null,
-            "preimage": HEXLOWER.encode(&invoice.preimage), "payment_hash": HEXLOWER.encode(&invoice.hash),
-            "amount": if settled { invoice.amt_paid_msat } else { invoice.amount_msat }, "fees_paid": 0,
+            "preimage": report.preimage_json(invoice), "payment_hash": HEXLOWER.encode(&invoice.hash),
+            "amount": if settled { report.received_json(invoice) } else { invoice.amount_msat.into() }, "fees_paid": 0,
             "created_at": invoice.created, "expires_at": expires_at,
             "settled_at": settled.then_some(invoice.settled_at), "metadata": {},
         });
         // A wallet without states has no word for a dead invoice but this.
         if self.options.states || invoice.state == State::Canceled {
-            transaction["state"] = json!(state);
+            transaction["state"] = report.state(state).into();
         }
         transaction
     }
 
     fn answer(&self, to: &Event, encryption: &str, method: &str, outcome: Outcome) {
+        let empty_error = self.world.faults().report(Method::LookupInvoice).empty_error;
+        let error = if empty_error { json!({}) } else { Value::Null };
         let body = match outcome {
-            Ok(result) => json!({ "result_type": method, "error": null, "result": result }),
+            Ok(result) => json!({ "result_type": method, "error": error, "result": result }),
             Err((code, message)) => {
                 json!({ "result_type": method, "error": { "code": code, "message": message }, "result": null })
             }
@@ -200,6 +219,9 @@ impl Wallet {
         let tags: Vec<Tag> = tags.into_iter().flatten().collect();
         if let Some(event) = self.sealed(Kind::WalletConnectResponse, &to.pubkey, encryption, &body, tags) {
             self.publish(&event);
+        }
+        if let Some(info) = self.late_info.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            self.publish(&info);
         }
     }
 
@@ -249,12 +271,14 @@ pub(super) async fn notify(wallet: Arc<Wallet>, mut events: mpsc::UnboundedRecei
             continue;
         }
         let body = json!({
-            "notification_type": "payment_received", "notification": wallet.transaction(&invoice)
+            "notification_type": "payment_received",
+            "notification": wallet.transaction(&invoice, Method::SubscribeInvoices),
         });
         for (encryption, kind) in
             [("nip44_v2", Kind::WalletConnectNotificationNip44V2), ("nip04", Kind::WalletConnectNotification)]
         {
-            let tags = vec![Tag::public_key(wallet.client)];
+            let tagged = wallet.options.tags == Tags::All;
+            let tags = tagged.then(|| Tag::public_key(wallet.client)).into_iter().collect();
             if wallet.knows(encryption)
                 && let Some(event) = wallet.sealed(kind, &wallet.client, encryption, &body, tags)
             {

@@ -1,7 +1,7 @@
 //! Core Lightning, over its Unix socket or over clnrest: its settings.
 use super::source::Source;
 use crate::pairs::Taking;
-use crate::{Complaint, Kind, Secret, Setting, files, value};
+use crate::{Complaint, Kind, ROUTE_HINTS, Secret, Setting, files, value};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::{ffi::OsString, path::PathBuf};
 
@@ -28,7 +28,8 @@ pub enum ClnSettings {
 }
 
 /// What a block of this kind takes besides what all take.
-pub(super) const KEYS: &[&Setting] = &[&CLN_RPC_FILE, &CLN_REST_ADDRESS, &CLN_RUNE, &CLN_REST_CERTIFICATE];
+pub(super) const KEYS: &[&Setting] =
+    &[&CLN_RPC_FILE, &CLN_REST_ADDRESS, &CLN_RUNE, &CLN_REST_CERTIFICATE, &ROUTE_HINTS];
 
 impl ClnSettings {
     pub(super) fn build(source: &mut Source<'_>) -> Option<Self> {

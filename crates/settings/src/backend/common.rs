@@ -44,3 +44,51 @@ pub static BACKEND_TIMEOUT: Setting = Setting {
     doc: "The one deadline of a call to the node, connecting included. Keep it below `l402_agent_timeout`.",
     example: "5s",
 };
+
+/// Whether invoices name private channels, which payers find no way over otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum RouteHints {
+    /// Where the node has no public channel.
+    #[default]
+    Auto,
+    /// Always.
+    On,
+    /// Never.
+    Off,
+}
+
+impl RouteHints {
+    /// `auto`, `on` or `off`, in any case.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Auto, Self::On, Self::Off].into_iter().find(|hints| text.eq_ignore_ascii_case(hints.name()))
+    }
+
+    /// How it is written.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::On => "on",
+            Self::Off => "off",
+        }
+    }
+}
+
+/// `ROUTE_HINTS`
+pub static ROUTE_HINTS: Setting = Setting {
+    key: "route_hints",
+    env: Some("ROUTE_HINTS"),
+    directive: None,
+    block_key: Some("route_hints"),
+    kind: Kind::RouteHints,
+    default: "auto",
+    why: "A node with public channels needs none, and a node with private ones only can't be paid without.",
+    doc: "For LND, LNC, CLN and Eclair: whether invoices name private channels, so that payers find a way to a node that \
+          has no public one. `auto` names them where the node has no public channel. LND lists its channels for that, \
+          which takes `offchain:read`; with a macaroon that may not, they are always named, and that is logged once. \
+          Eclair has route hints from 0.11.0 on.\n\n\
+          A hint tells every payer the id of the channel and of the peer at its other end. Channels with SCID aliases \
+          (`option_scid_alias`, LND's `--protocol.option-scid-alias`) tell an alias instead of the funding transaction. \
+          Each hint makes an invoice about 80 letters longer; Eclair names three at most, lightningd usually one, LND as \
+          many as twice the amount takes.",
+    example: "auto",
+};

@@ -1,7 +1,7 @@
 //! Eclair over its HTTP interface: its settings.
 use super::source::Source;
 use crate::pairs::Taking;
-use crate::{Kind, Secret, Setting, value};
+use crate::{Kind, ROUTE_HINTS, Secret, Setting, value};
 
 /// The port of Eclair's HTTP interface.
 pub const DEFAULT_ECLAIR_PORT: u16 = 8080;
@@ -16,7 +16,7 @@ pub struct EclairSettings {
 }
 
 /// What a block of this kind takes besides what all take.
-pub(super) const KEYS: &[&Setting] = &[&ECLAIR_ADDRESS, &ECLAIR_PASSWORD];
+pub(super) const KEYS: &[&Setting] = &[&ECLAIR_ADDRESS, &ECLAIR_PASSWORD, &ROUTE_HINTS];
 
 impl EclairSettings {
     pub(super) fn build(source: &mut Source<'_>) -> Option<Self> {

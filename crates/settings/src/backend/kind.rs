@@ -86,6 +86,14 @@ impl BackendKind {
         }
     }
 
+    /// Whether its invoices can name private channels.
+    pub(crate) const fn has_route_hints(self) -> bool {
+        match self {
+            Self::Lnd | Self::Lnc | Self::Cln | Self::Eclair => true,
+            Self::Bolt12 | Self::Lnurl | Self::Nwc => false,
+        }
+    }
+
     /// `lnd` → [`BackendKind::Lnd`].
     pub(crate) fn of(text: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|kind| text.eq_ignore_ascii_case(kind.name()))

@@ -1,7 +1,7 @@
 //! LND through Lightning Node Connect: its settings.
 use super::source::Source;
 use crate::pairs::Taking;
-use crate::{Kind, Secret, Setting, files, value};
+use crate::{Kind, ROUTE_HINTS, Secret, Setting, files, value};
 
 /// The mailbox of Lightning Labs, which nodes use unless told otherwise.
 pub const DEFAULT_MAILBOX: &str = "mailbox.terminal.lightning.today:443";
@@ -18,7 +18,8 @@ pub struct LncSettings {
 }
 
 /// What a block of this kind takes besides what all take.
-pub(super) const KEYS: &[&Setting] = &[&LNC_PAIRING_PHRASE, &LNC_MAILBOX_SERVER, &LNC_MAILBOX_CERT];
+pub(super) const KEYS: &[&Setting] =
+    &[&LNC_PAIRING_PHRASE, &LNC_MAILBOX_SERVER, &LNC_MAILBOX_CERT, &ROUTE_HINTS];
 
 impl LncSettings {
     pub(super) fn build(source: &mut Source<'_>) -> Option<Self> {

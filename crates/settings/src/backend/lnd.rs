@@ -1,7 +1,7 @@
 //! LND over gRPC: its settings.
 use super::source::Source;
 use crate::pairs::Taking;
-use crate::{Kind, SOCKS5_PROXY, Secret, Setting, files, value};
+use crate::{Kind, ROUTE_HINTS, SOCKS5_PROXY, Secret, Setting, files, value};
 use zeroize::Zeroizing;
 
 /// LND's gRPC port.
@@ -21,7 +21,7 @@ pub struct LndSettings {
 }
 
 /// What a block of this kind takes besides what all take.
-pub(super) const KEYS: &[&Setting] = &[&LND_ADDRESS, &MACAROON, &CERTIFICATE, &SOCKS5_PROXY];
+pub(super) const KEYS: &[&Setting] = &[&LND_ADDRESS, &MACAROON, &CERTIFICATE, &SOCKS5_PROXY, &ROUTE_HINTS];
 
 impl LndSettings {
     pub(super) fn build(source: &mut Source<'_>) -> Option<Self> {

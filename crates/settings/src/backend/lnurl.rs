@@ -3,7 +3,7 @@ use super::source::Source;
 use crate::pairs::Taking;
 use crate::source::Found;
 use crate::{
-    BackendConfig, BackendSettings, Complaint, DEFAULT_BACKEND_TIMEOUT_MS, Env, Kind, LNURL_ADDR,
+    BackendConfig, BackendSettings, Complaint, DEFAULT_BACKEND_TIMEOUT_MS, Env, Kind, LNURL_ADDR, RouteHints,
     SOCKS5_PROXY, Setting, value,
 };
 use std::{io, path::Path};
@@ -68,6 +68,7 @@ pub fn lnurl_backend(address: &str, env: Env<'_>) -> Result<BackendSettings, Vec
         Some(lnurl) if source.complaints.is_empty() => Ok(BackendSettings {
             name: lnurl_backend_name(address),
             timeout_ms: DEFAULT_BACKEND_TIMEOUT_MS,
+            route_hints: RouteHints::default(),
             config: BackendConfig::Lnurl(lnurl),
         }),
         _ => Err(source.complaints),

@@ -37,6 +37,8 @@ pub struct BackendSettings {
     pub name: String,
     /// The one deadline of a call, in milliseconds.
     pub timeout_ms: u64,
+    /// Whether its invoices name private channels, where it is of a kind that can.
+    pub route_hints: RouteHints,
     /// How it is reached.
     pub config: BackendConfig,
 }
@@ -140,10 +142,13 @@ fn build(name: &str, mut source: Source<'_>) -> Result<BackendSettings, Vec<Comp
     }
     let config = BackendConfig::build(kind, &mut source);
     let timeout_ms = source.optional(&BACKEND_TIMEOUT, |text| value::timeout(text.as_bytes()));
+    let route_hints =
+        if kind.has_route_hints() { source.optional(&ROUTE_HINTS, RouteHints::parse) } else { None };
     match config {
         Some(config) if source.complaints.is_empty() => Ok(BackendSettings {
             name: name.to_owned(),
             timeout_ms: timeout_ms.unwrap_or(DEFAULT_BACKEND_TIMEOUT_MS),
+            route_hints: route_hints.unwrap_or_default(),
             config,
         }),
         _ => Err(source.complaints),
@@ -156,6 +161,7 @@ impl BackendSettings {
         pair(&LN_CLIENT_TYPE, self.config.kind().name().as_bytes());
         self.config.write(pair);
         pair(&BACKEND_TIMEOUT, format!("{}ms", self.timeout_ms).as_bytes());
+        pair(&ROUTE_HINTS, self.route_hints.name().as_bytes());
     }
 
     /// Out of the configuration pipe.
@@ -164,6 +170,9 @@ impl BackendSettings {
             pairs.required(&LN_CLIENT_TYPE, |value| BackendKind::of(std::str::from_utf8(value).ok()?))?;
         let config = BackendConfig::read(kind, pairs);
         let timeout_ms = pairs.required(&BACKEND_TIMEOUT, value::timeout);
-        Some(Self { name: name.to_owned(), timeout_ms: timeout_ms?, config: config? })
+        let hints = |value: &[u8]| RouteHints::parse(std::str::from_utf8(value).ok()?);
+        // One of an earlier release does not have it.
+        let route_hints = pairs.optional(&ROUTE_HINTS, hints).unwrap_or_default();
+        Some(Self { name: name.to_owned(), timeout_ms: timeout_ms?, route_hints, config: config? })
     }
 }

@@ -198,7 +198,7 @@ fn all_that_is_wrong_with_a_block_is_named_at_once() {
     let complaints = lines(named_backend("a.b", &pairs, &read).unwrap_err());
     let starts = [
         "l402_backend \"a.b\" is not valid; expected a name of",
-        "adress of l402_backend a.b is not known; expected one of type, address, macaroon, cert, socks5_proxy, timeout",
+        "adress of l402_backend a.b is not known; expected one of type, address, macaroon, cert, socks5_proxy, route_hints, timeout",
         "address of l402_backend a.b is written twice; expected",
         "address of l402_backend a.b \"a b\" is not valid; expected host",
         "macaroon of l402_backend a.b is missing; expected",

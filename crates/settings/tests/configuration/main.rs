@@ -7,8 +7,8 @@ use proptest::prelude::*;
 use settings::{
     Access, AgentConfig, BackendConfig, BackendSettings, Bolt12Settings, ClnSettings, Complaint,
     EcashSettings, EclairSettings, Flags, LndSettings, LnurlSettings, PayoutSettings, RedisSettings,
-    RootKeys, Secret, backend_exists, check_private_mode, default_backend, lnurl_address_of, lnurl_backend,
-    named_backend, realm_has_reuse, root_keys, set_but_not_read,
+    RootKeys, RouteHints, Secret, backend_exists, check_private_mode, default_backend, lnurl_address_of,
+    lnurl_backend, named_backend, realm_has_reuse, root_keys, set_but_not_read,
 };
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -88,7 +88,12 @@ fn lnd() -> LndSettings {
 
 /// A backend with the default time-out.
 fn backend_of(name: &str, config: LndSettings) -> BackendSettings {
-    BackendSettings { name: name.into(), timeout_ms: 10_000, config: BackendConfig::Lnd(config) }
+    BackendSettings {
+        name: name.into(),
+        timeout_ms: 10_000,
+        route_hints: RouteHints::Auto,
+        config: BackendConfig::Lnd(config),
+    }
 }
 
 /// The settings of a backend that is an LND.
@@ -284,8 +289,15 @@ fn backend(name: String) -> impl Strategy<Value = BackendSettings> {
         ClnSettings::Rest { address, rune: Secret::new(rune), certificate }
     });
     let cln = prop_oneof![socket, rest].prop_map(BackendConfig::Cln);
-    (prop_oneof![lnd, cln, eclair, lnurl], 100u64..=600_000)
-        .prop_map(move |(config, timeout_ms)| BackendSettings { name: name.clone(), timeout_ms, config })
+    let hints = prop::sample::select(&[RouteHints::Auto, RouteHints::On, RouteHints::Off][..]);
+    (prop_oneof![lnd, cln, eclair, lnurl], 100u64..=600_000, hints).prop_map(
+        move |(config, timeout_ms, route_hints)| BackendSettings {
+            name: name.clone(),
+            timeout_ms,
+            route_hints,
+            config,
+        },
+    )
 }
 
 fn redis() -> impl Strategy<Value = RedisSettings> {

@@ -48,7 +48,7 @@ impl Payees {
         let notes = Arc::new(NotesOf { address: address.to_owned(), notes: self.notes.clone() });
         let wallet = (self.open)(address, notes)?;
         let name = settings::lnurl_backend_name(address);
-        let backend = Arc::new(Backend::new(name, wallet, engine.store.clone()));
+        let backend = Arc::new(Backend::new(name, wallet, engine.store.clone(), engine.record.clone()));
         let mut tending = JoinSet::new();
         tending.spawn(refill::tend(backend.clone(), engine.closing.subscribe()));
         if opened.len() >= MOST {

@@ -74,7 +74,13 @@ fn setup_on(model: Arc<Model>) -> Setup {
     });
     let notes = Arc::new(crate::notes::Notes(model.clone()));
     let listing = Listing::new(list.clone(), notes, open);
-    let engine = Engine::start_with(vec![("default".into(), own.clone())], model, None, Some(listing));
+    let engine = Engine::start_with(
+        vec![("default".into(), own.clone())],
+        model,
+        Arc::new(store::NoIssuedInvoices),
+        None,
+        Some(listing),
+    );
     Setup { engine, list, own, listed }
 }
 

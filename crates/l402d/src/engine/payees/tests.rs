@@ -106,6 +106,26 @@ async fn a_silent_one_costs_one_request_a_part_of_the_deadline() {
     assert_eq!((other.0, other.1), (Ok(false), EACH + COOLING), "one tries it for all");
 }
 
+/// Who holds an unpaid token can't move the sales to another wallet.
+#[tokio::test(start_paused = true)]
+async fn a_look_up_that_fails_leaves_the_sales_where_they_are() {
+    for act in
+        [Act::Answer(Err(unavailable(Duration::from_secs(1)))), Act::Answer(Err(LightningError::TimedOut))]
+    {
+        let pair = pair();
+        assert_eq!(pair.first_sells().await, Ok(true));
+        pair.first.on_look_up(act);
+        for _ in 0..3 {
+            pair.look_up(1).await.unwrap_err();
+            assert_eq!(pair.first_sells().await, Ok(true));
+        }
+        pair.first.on_cancel(Act::Answer(Err(LightningError::TimedOut)));
+        pair.engine.close().await;
+        assert_eq!(pair.first_sells().await, Ok(true), "nor does a cancelling");
+        assert_eq!(pair.spare.asked(), []);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_first_is_used_again_when_it_is_back() {
     let pair = pair();
@@ -181,7 +201,8 @@ async fn an_invoice_of_before_is_looked_up_until_it_is_known() {
         pair.spare.on_look_up(Act::Answer(Ok(Lookup::Unknown)));
         pair
     };
-    let pending = || Act::Answer(Ok(Lookup::Pending { bolt11: Some("lnbcrt1".into()), expires_at: FAR }));
+    let pending =
+        || Act::Answer(Ok(Lookup::Pending { bolt11: Some("lnbcrt1".into()), expires_at: Some(FAR) }));
     let pair = fresh();
     assert_eq!(pair.look_up(1).await, Ok(Redeemed::Dead));
     for spare in [false, true] {

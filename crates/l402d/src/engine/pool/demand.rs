@@ -6,6 +6,8 @@ use tokio::time::Instant;
 
 /// Asked for less than this, nothing is made ahead: a price that is computed from the request may never come again.
 const WORTH_IT: f64 = 3.5;
+/// The same of a wallet that takes long: a client who comes again has waited once.
+const WORTH_IT_IF_SLOW: f64 = 0.5;
 /// What is kept of an invoice that is hardly asked for.
 const HANDFUL: f64 = 8.0;
 /// How long it takes to forget half of what was asked for. With it, what is made ahead of one invoice and never
@@ -22,6 +24,7 @@ pub(super) struct Demand {
     handed_out: Fading,
     lately: Fading,
     highest: Fading,
+    slow: bool,
 }
 
 impl Demand {
@@ -30,7 +33,13 @@ impl Demand {
             handed_out: Fading::new(now, MEMORY),
             lately: Fading::new(now, BURST),
             highest: Fading::new(now, EXPECTED_AGAIN),
+            slow: false,
         }
+    }
+
+    /// Whether the wallet took long over it.
+    pub(super) fn set_slow(&mut self, slow: bool) {
+        self.slow = slow;
     }
 
     /// One more was handed out.
@@ -48,7 +57,7 @@ impl Demand {
     /// How many to have ready; never more than were handed out lately.
     pub(super) fn worth(&self, now: Instant) -> usize {
         let handed_out = self.handed_out.at(now);
-        if handed_out < WORTH_IT {
+        if handed_out < if self.slow { WORTH_IT_IF_SLOW } else { WORTH_IT } {
             return 0;
         }
         // Not negative and far below what an integer holds.

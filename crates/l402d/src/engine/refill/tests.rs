@@ -103,9 +103,11 @@ async fn a_ready_one_is_looked_up_and_pushed_like_any_other() {
         })
     };
     assert!(matches!(redeem(1).await, Ok(Redeemed::Unsettled { bolt11, .. }) if bolt11 == ready.bolt11));
-    // Less than its price is no payment: the price of a ready one is known.
-    shop.wallet.push(5, 9_999).await;
-    assert!(matches!(redeem(2).await, Ok(Redeemed::Unsettled { .. })));
+    assert_eq!(
+        shop.backend().issued().price_msat(&hash(5)),
+        Some(10_000),
+        "the price of a ready one is known"
+    );
     shop.wallet.push(5, 10_000).await;
     assert_eq!(redeem(3).await, Ok(Redeemed::Granted { remaining: Some(0) }));
 }
@@ -192,9 +194,74 @@ async fn a_wallet_whose_invoices_are_short_has_no_pool() {
         sleep(Duration::from_millis(1)).await;
     }
     sleep(Duration::from_secs(60)).await;
-    let creates = shop.wallet.creates();
-    assert!(creates <= 8 + 2 * 8, "{creates}");
-    assert_eq!((shop.ready(), shop.wallet.cancelled().len()), (0, creates - 8));
+    assert_eq!((shop.wallet.creates(), shop.ready(), shop.wallet.cancelled().len()), (8, 0, 0));
+}
+
+/// Few are made for nobody, however fast they are asked for, of a wallet that chooses a life of ten minutes.
+#[tokio::test(start_paused = true)]
+async fn a_wallet_of_ten_minutes_makes_little_more_than_is_asked_for() {
+    for per_second in [1, 2, 4, 8, 12] {
+        let shop = Shop::open();
+        shop.wallet.life_s.store(600, Ordering::SeqCst);
+        let mut late = 0;
+        for _ in 0..1000 {
+            let before = shop.wallet.creates();
+            shop.invoice().await.unwrap();
+            late +=
+                usize::from(shop.wallet.asked()[before..].iter().any(|ask| ask.expiry_s == INVOICE_EXPIRY_S));
+            sleep(Duration::from_secs(1) / per_second).await;
+        }
+        let made = shop.wallet.creates();
+        assert!(made <= 1300, "{per_second} a second: {made} made for 1000");
+        assert!(late <= 20, "{per_second} a second: {late} clients waited for the wallet");
+    }
+}
+
+/// Asked for now and then, too: none is thrown away that a client could still pay.
+#[tokio::test(start_paused = true)]
+async fn little_is_wasted_of_what_is_asked_for_now_and_then() {
+    let shop = Shop::open();
+    shop.wallet.life_s.store(600, Ordering::SeqCst);
+    for _ in 0..1000 {
+        shop.invoice().await.unwrap();
+        sleep(Duration::from_secs(3)).await;
+    }
+    assert!(shop.wallet.creates() <= 1100, "{}", shop.wallet.creates());
+}
+
+/// Eight seconds an invoice: the first client waits, the others don't.
+#[tokio::test(start_paused = true)]
+async fn the_pool_spares_clients_a_slow_wallet() {
+    let shop = Shop::open();
+    shop.wallet.on_create(Act::Later(Duration::from_secs(8), Ok(())));
+    let start = Instant::now();
+    shop.invoice().await.unwrap();
+    assert_eq!(start.elapsed(), Duration::from_secs(8));
+    for _ in 0..20 {
+        sleep(Duration::from_secs(10)).await;
+        let asked = Instant::now();
+        shop.invoice().await.unwrap();
+        assert_eq!(asked.elapsed(), Duration::ZERO);
+    }
+}
+
+/// One that refuses a life of twenty minutes is asked for ten.
+#[tokio::test(start_paused = true)]
+async fn a_wallet_that_refuses_a_long_life_is_asked_for_a_shorter_one() {
+    let shop = Shop::open();
+    shop.wallet.most_life_s.store(INVOICE_EXPIRY_S, Ordering::SeqCst);
+    for _ in 0..8 {
+        shop.invoice().await.unwrap();
+    }
+    shop.is_ready(8).await;
+    let refused = shop.wallet.asked().iter().filter(|ask| ask.expiry_s == AHEAD_EXPIRY_S).count();
+    assert!(refused <= 8, "{refused}");
+    for _ in 0..8 {
+        shop.invoice().await.unwrap();
+    }
+    shop.is_ready(16).await;
+    let again = shop.wallet.asked().iter().filter(|ask| ask.expiry_s == AHEAD_EXPIRY_S).count();
+    assert_eq!(again, refused, "it is remembered");
 }
 
 #[tokio::test(start_paused = true)]
