@@ -15,7 +15,7 @@ help: ## This list
 demo: build ## A paid location, bought twice by a client; leaves nothing running
 	@scripts/demo.sh
 
-run: build ## The same, left serving; prints what to type
+run: build ## The same, left serving; prints what to type. WALLET=nwc (lnc, cln, …) is how nginx reaches the node
 	@scripts/demo.sh --serve
 
 build: deps ## The module, l402d, l402 and lnsim, into build/
@@ -35,6 +35,7 @@ check: deps ## Lints, docs, forbidden dependency edges, cargo-deny
 
 docs: deps ## Write the reference pages anew from the setting records
 	@UPDATE_DOCS=1 cargo test --release -q -p settings
+	@UPDATE_DOCS=1 cargo test --release -q --workspace --lib -- the_page_has_the_table
 
 fuzz: deps ## Every fuzz target, SECONDS each (60)
 	@scripts/fuzz.sh $(SECONDS)

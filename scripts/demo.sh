@@ -1,8 +1,12 @@
 #!/usr/bin/env bash
 # The demo: a simulated Lightning node, nginx with a paid location, a client that buys. `--serve` leaves it running.
+# WALLET=lnd|lnc|cln|clnrest|bolt12|eclair|lnurl|nwc is how nginx reaches the node; FAULTS="expiry=300 received=9000" is what
+# the node does differently (lnsim --help).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 root=$PWD
+wallet=$(tr '[:upper:]' '[:lower:]' <<<"${WALLET:-lnd}")
+read -r -a faults <<<"${FAULTS:-}"
 nginx=$(command -v nginx || echo /usr/sbin/nginx)
 work=$(mktemp -d /tmp/l402-demo.XXXXXX)
 lnsim_pid='' nginx_pid=''
@@ -43,7 +47,7 @@ say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
 
 say "1. A simulated Lightning node (lnsim) and nginx with the module"
 mkdir -p "$work/node" "$work/state"
-"$root/build/lnsim" --dir "$work/node" >"$work/lnsim.out" 2>"$work/lnsim.log" &
+"$root/build/lnsim" --dir "$work/node" --door "$wallet" "${faults[@]/#/--fault=}" >"$work/lnsim.out" 2>"$work/lnsim.log" &
 lnsim_pid=$!
 wait_for "lnsim" grep -q '^ready ' "$work/lnsim.out"
 lnd_address=$(sed -n 's/^ready .*lnd=\([^ ]*\).*/\1/p' "$work/lnsim.out")
@@ -82,12 +86,14 @@ EOF
 mkdir -p "$work/html"
 echo "What you paid for." >"$work/html/article.txt"
 
-export LN_CLIENT_TYPE=LND LND_ADDRESS=$lnd_address
-export MACAROON_FILE_PATH=$macaroons/invoice.macaroon CERT_FILE_PATH=$work/node/tls.cert
+set -a
+# shellcheck source=/dev/null # written by lnsim
+. "$work/node/$wallet.env"
+set +a
 "$nginx" -p "$work" -c "$work/nginx.conf" -e "$work/error.log"
 nginx_pid=$(cat "$work/nginx.pid")
 url=http://127.0.0.1:$port/paid/article.txt
-echo "nginx serves $url for 10000 msat; its wallet is the node at $lnd_address"
+echo "nginx serves $url for 10000 msat; its wallet ($wallet) is the node at $lnd_address"
 
 # The client pays from the node's other half, with the macaroon that may spend.
 pay=(--lnd-address "$lnd_address" --lnd-cert "$work/node/tls.cert" --lnd-macaroon "$macaroons/admin.macaroon"

@@ -1,5 +1,7 @@
-//! The program `lnsim`: a simulated LND until SIGTERM, SIGINT or, if asked for, the end of its standard input.
+//! The program `lnsim`: a simulated node until SIGTERM, SIGINT or, if asked for, the end of its standard input.
 #![forbid(unsafe_code)]
+
+mod doors;
 
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
@@ -9,9 +11,10 @@ use std::process::ExitCode;
 use clap::Parser;
 use lnsim::{Fault, Sim, SimOptions};
 
-/// A simulated Lightning node that answers as LND does.
+/// A simulated Lightning node that answers as LND does, and through other doors as other wallets do.
 ///
-/// Prints `ready lnd=ADDRESS dir=DIR` when it serves.
+/// Prints `ready lnd=ADDRESS dir=DIR` when it serves; for each door there is a file DIR/DOOR.env then, with the environment that
+/// leads l402d to it.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
@@ -21,7 +24,11 @@ struct Arguments {
     /// Where LND's gRPC interface listens; port 0 is any free one.
     #[arg(long, default_value = "127.0.0.1:0")]
     listen: SocketAddr,
-    /// What goes wrong, as KIND[=ARGUMENT][@CALL][*COUNT], such as delay=200@AddInvoice or refuse=14:busy*3; repeatable.
+    /// What else is opened, with commas between them.
+    #[arg(long = "door", value_name = "DOOR", value_delimiter = ',')]
+    doors: Vec<doors::Door>,
+    /// What goes wrong, as KIND[=ARGUMENT][@CALL][*COUNT], such as delay=200@AddInvoice, refuse=14:busy*3,
+    /// expiry=60 or unknown,until=settled@LookupInvoice; repeatable.
     #[arg(long = "fault", value_name = "FAULT")]
     faults: Vec<Fault>,
     /// What the payer begins with, msat.
@@ -67,6 +74,7 @@ fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
         fee_msat: arguments.fee_msat,
         faults: arguments.faults,
     })?;
+    let _open = doors::Open::all(&sim, &arguments.doors)?;
     let mut out = io::stdout();
     writeln!(out, "ready lnd={} dir={}", sim.lnd_address(), sim.dir().display())?;
     out.flush()?;
