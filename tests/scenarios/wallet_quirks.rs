@@ -24,6 +24,7 @@ pub const ALL: &[Scenario] = &[
     Scenario::on_backends("quirk::limits", limits),
     Scenario::on_backends("quirk::frozen", frozen),
     Scenario::on_backends("quirk::channels", channels),
+    Scenario::on_simulator("quirk::cannot_be_opened", cannot_be_opened),
 ];
 
 /// One thing that a wallet does differently.
@@ -347,4 +348,27 @@ fn channels(stage: &Stage) {
         );
     }
     quirks::keep("private channels", stage.label(), Outcome { sold: true, served: true, said: 0 });
+}
+
+/// A backend that passes `nginx -t` and can't be opened costs its own locations only.
+fn cannot_be_opened(stage: &Stage) {
+    let words = ["zzzz"; 10].join(" ");
+    stage.keep_secret(&words);
+    let block = format!("l402_backend bad {{ type lnc; pairing_phrase \"{words}\"; }}");
+    let site = stage.site().http(&block);
+    let place = format!(
+        "location /bad/ {{ alias {}/; l402 on; l402_backend bad; }}",
+        site.dir().join("html/paid").display()
+    );
+    let nginx = site.paid("l402_auto_detect_payment on;").server(&place).start();
+    for _ in 0..3 {
+        assert_eq!(nginx.get("/bad/a").status, 502);
+        let challenge = nginx.get("/paid/a").challenge();
+        let preimage = stage.pay(&challenge);
+        assert!(served(stage, &nginx, "/paid/a", &challenge, &preimage));
+    }
+    // nginx's own log has a line for each request; l402d's has one.
+    let lines = stage.logs().into_iter().filter(|(name, _)| name.contains("l402d.log"));
+    let said: usize = lines.map(|(_, log)| log.matches("it can't be opened").count()).sum();
+    assert_eq!(said, 1);
 }

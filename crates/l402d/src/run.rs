@@ -185,7 +185,10 @@ async fn serve(config: AgentConfig, tied: Tied) -> Result<(), Failed> {
     let record = open_store::issued(&config.state_dir);
     let mut wallets = Vec::new();
     for backend in &config.backends {
-        wallets.push((backend.name.clone(), lightning::open(backend, &notes, &config.state_dir)?));
+        // One that can't be opened costs its own locations only; the first call of it says so in the log.
+        let wallet = lightning::open(backend, &notes, &config.state_dir)
+            .unwrap_or_else(|error| Arc::new(lightning::Unusable::new(backend.config.kind().name(), &error)));
+        wallets.push((backend.name.clone(), wallet));
     }
     let till = match &config.ecash {
         Some(settings) => Some(till::open(settings, &config.state_dir, ledger).await?),

@@ -23,6 +23,7 @@ pub mod lnurl;
 mod notes;
 pub mod nwc;
 mod pause;
+mod unusable;
 mod wallet;
 
 use std::path::Path;
@@ -38,6 +39,7 @@ pub use connector::{Bounds, Connector};
 pub use error::LightningError;
 pub use judgement::{Fact, Network, Remark, Rule, made_at, route_hints, table};
 pub use notes::Notes;
+pub use unusable::Unusable;
 pub use wallet::Wallet;
 
 /// Opens the wallet that `settings` names. Nothing is connected before the first call. `notes` is where a wallet that needs

@@ -26,6 +26,9 @@ const BACKLOG: usize = 1024;
 /// Remarks that are remembered as said; a wallet that finds ever new ones is not listened to beyond that.
 const MOST_REMARKS: usize = 64;
 
+/// What is said of a wallet that takes short descriptions only.
+const SHORTENED: &str = "it refuses descriptions that are long or beyond ASCII; from now on its invoices have at most 100 bytes of ASCII";
+
 /// A wallet of the kind `C`.
 pub struct Wallet<C> {
     connector: C,
@@ -95,7 +98,11 @@ impl<C: Connector> Wallet<C> {
         let with = |description: String| InvoiceRequest { description, ..ask.clone() };
         let short = short_description(&ask.description).filter(|_| self.connector.describes());
         match (&short, self.short.load(Ordering::Relaxed)) {
-            (Some(short), true) => self.connector.make(&with(short.clone()), deadline).await,
+            (Some(short), true) => {
+                let mut made = self.connector.make(&with(short.clone()), deadline).await?;
+                made.findings.push(Remark::new(Fact::DescriptionLimit, SHORTENED));
+                Ok(made)
+            }
             (None, _) => self.connector.make(ask, deadline).await,
             (Some(short), false) => {
                 let fitted = with(fit_description(&ask.description).to_owned());
@@ -107,9 +114,7 @@ impl<C: Connector> Wallet<C> {
                 let mut made =
                     self.connector.make(&with(short.clone()), deadline).await.map_err(|_| refused)?;
                 self.short.store(true, Ordering::Relaxed);
-                let text = "it refuses descriptions that are long or beyond ASCII; from now on its invoices have at most 100 \
-                            bytes of ASCII";
-                made.findings.push(Remark::new(Fact::DescriptionLimit, text));
+                made.findings.push(Remark::new(Fact::DescriptionLimit, SHORTENED));
                 Ok(made)
             }
         }

@@ -1,7 +1,7 @@
 //! Files that settings name: what can go wrong with reading them, and whether they hold what they
 //! should.
 use crate::source::Found;
-use crate::{Complaint, Read, Setting};
+use crate::{Complaint, Read, Setting, certificate};
 use std::{fmt, io, path::Path};
 use zeroize::Zeroizing;
 
@@ -14,8 +14,8 @@ const MIN_RUNE: usize = 43;
 /// The longest rune taken, in bytes; one restricted to four methods has about 200.
 const MAX_RUNE: usize = 4 * 1024;
 
-/// The largest certificate file taken, in bytes: a chain of several.
-const MAX_CERTIFICATE: usize = 16 * 1024;
+/// The largest certificate file taken, in bytes: a system's bundle of all authorities has some 220 kB.
+const MAX_CERTIFICATE: usize = 1024 * 1024;
 
 /// What the first line of a private key in PEM form ends with.
 const PRIVATE_KEY: &str = "PRIVATE KEY-----";
@@ -145,17 +145,10 @@ pub(crate) fn is_macaroon(bytes: &[u8]) -> bool {
         && bytes.len().checked_sub(SIGNATURE + 3).is_some_and(|at| bytes[at..].starts_with(&[0, 6, 32]))
 }
 
-/// Whether this holds a PEM block of a certificate with something in it, and no private key.
+/// Whether this holds certificates in PEM form, each of which can be read, and no private key.
 pub(crate) fn is_pem_certificate(bytes: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(bytes) else { return false };
-    let block = text
-        .split_once("-----BEGIN CERTIFICATE-----")
-        .and_then(|(_, rest)| rest.split_once("-----END CERTIFICATE-----"))
-        .map(|(block, _)| block.trim());
-    let base64 = |byte: u8| byte.is_ascii_alphanumeric() || b"+/=\r\n \t".contains(&byte);
-    bytes.len() <= MAX_CERTIFICATE
-        && !text.contains(PRIVATE_KEY)
-        && block.is_some_and(|block| !block.is_empty() && block.bytes().all(base64))
+    bytes.len() <= MAX_CERTIFICATE && !text.contains(PRIVATE_KEY) && certificate::are_certificates(text)
 }
 
 /// Hex of either case → bytes.

@@ -12,13 +12,16 @@
 
 mod agent;
 mod backend;
+mod certificate;
 mod complaint;
 mod config_file;
+mod curve;
 mod ecash;
 mod files;
 mod list;
 mod pairs;
 mod payout;
+mod punycode;
 mod record;
 mod redis;
 mod root_key;
@@ -28,6 +31,7 @@ mod source;
 mod variables;
 
 pub mod reference;
+pub mod tlv;
 pub mod value;
 
 pub use agent::{Access, AgentConfig, Flags};

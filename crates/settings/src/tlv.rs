@@ -7,10 +7,10 @@ const LETTERS: &[u8; 32] = b"qpzry9x8gf2tvdw0s3jn54khce6mua7l";
 const LONGEST: usize = 32 * 1024;
 
 /// A record: its type and its value.
-pub(super) type Record<'a> = (u64, &'a [u8]);
+pub type Record<'a> = (u64, &'a [u8]);
 
 /// The bytes of a text such as `lni1…`: letters of one case, in pieces joined by `+` and spaces (BOLT 12, "Encoding").
-pub(super) fn bytes(prefix: &str, text: &str) -> Option<Vec<u8>> {
+pub fn bytes(prefix: &str, text: &str) -> Option<Vec<u8>> {
     let joined = join(text)?;
     let upper = joined.bytes().any(|byte| byte.is_ascii_uppercase());
     let lower = joined.bytes().any(|byte| byte.is_ascii_lowercase());
@@ -50,7 +50,7 @@ fn join(text: &str) -> Option<String> {
 }
 
 /// The records of a stream, in strictly rising order of their types (BOLT 1).
-pub(super) fn records(bytes: &[u8]) -> Option<Vec<Record<'_>>> {
+pub fn records(bytes: &[u8]) -> Option<Vec<Record<'_>>> {
     let mut records: Vec<Record<'_>> = Vec::new();
     let mut rest = bytes;
     while !rest.is_empty() {
@@ -67,7 +67,7 @@ pub(super) fn records(bytes: &[u8]) -> Option<Vec<Record<'_>>> {
 }
 
 /// A number without leading zero bytes, as in `tu64`.
-pub(super) fn truncated(value: &[u8]) -> Option<u64> {
+pub fn truncated(value: &[u8]) -> Option<u64> {
     if value.len() > 8 || value.first() == Some(&0) {
         return None;
     }
@@ -92,8 +92,45 @@ fn big_size(rest: &mut &[u8]) -> Option<u64> {
     (number >= least).then_some(number)
 }
 
-#[cfg(test)]
-pub(super) use tests::text;
+/// The text of bytes: the way back of [`bytes`].
+pub fn text(prefix: &str, bytes: &[u8]) -> String {
+    let mut text = format!("{prefix}1");
+    let (mut bits, mut count) = (0_u32, 0);
+    for byte in bytes {
+        bits = bits << 8 | u32::from(*byte);
+        count += 8;
+        while count >= 5 {
+            count -= 5;
+            text.push(char::from(LETTERS[(bits >> count) as usize & 31]));
+        }
+        bits &= (1 << count) - 1;
+    }
+    if count > 0 {
+        text.push(char::from(LETTERS[(bits << (5 - count)) as usize & 31]));
+    }
+    text
+}
+
+/// Whether a record of this type may stand in an offer (BOLT 12).
+pub fn is_of_offer(kind: u64) -> bool {
+    matches!(kind, 1..=79 | 1_000_000_000..=1_999_999_999)
+}
+
+/// The type of the record with an offer's amount.
+pub const OFFER_AMOUNT: u64 = 8;
+/// The type of the record with the currency of an offer that is not in bitcoin.
+pub const OFFER_CURRENCY: u64 = 6;
+
+/// Whether these are the bytes of an offer that asks for msat, or for any amount.
+pub fn is_offer(bytes: &[u8]) -> bool {
+    let Some(records) = records(bytes) else { return false };
+    !records.is_empty()
+        && records.iter().all(|(kind, value)| match *kind {
+            OFFER_CURRENCY => false,
+            OFFER_AMOUNT => truncated(value).is_some(),
+            kind => is_of_offer(kind),
+        })
+}
 
 #[cfg(test)]
 mod tests {
@@ -101,25 +138,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-
-    /// The way back, for the tests.
-    pub(crate) fn text(prefix: &str, bytes: &[u8]) -> String {
-        let mut text = format!("{prefix}1");
-        let (mut bits, mut count) = (0_u32, 0);
-        for byte in bytes {
-            bits = bits << 8 | u32::from(*byte);
-            count += 8;
-            while count >= 5 {
-                count -= 5;
-                text.push(char::from(LETTERS[(bits >> count) as usize & 31]));
-            }
-            bits &= (1 << count) - 1;
-        }
-        if count > 0 {
-            text.push(char::from(LETTERS[(bits << (5 - count)) as usize & 31]));
-        }
-        text
-    }
 
     #[test]
     fn texts_that_are_none() {

@@ -3,6 +3,8 @@
 //! Every function takes what was written and answers `None` for what it can't accept; the record of
 //! the setting ([`crate::Setting`]) turns that into a complaint.
 
+use crate::{punycode, tlv};
+
 /// The highest price, in millisatoshi: all bitcoin there will ever be. It also fits LND's `int64`.
 pub const MAX_MSAT: u64 = 2_100_000_000_000_000_000;
 
@@ -88,15 +90,14 @@ pub fn life(text: &[u8]) -> Option<u64> {
     (milliseconds % 1000 == 0 && seconds <= MAX_LIFE_S).then_some(seconds)
 }
 
-/// A BOLT12 offer, by its form: `lno1` and letters of bech32, perhaps in pieces joined by `+` and spaces.
+/// A BOLT12 offer, in msat or for any amount: `lno1…`, perhaps in pieces joined by `+` and spaces.
 pub fn offer(text: &str) -> Option<String> {
     let joined: String = text.chars().filter(|letter| !matches!(letter, '+' | ' ' | '\t')).collect();
     let lower = joined.to_ascii_lowercase();
     let letters = lower.strip_prefix("lno1")?;
-    let fits = letters.len() >= 8
-        && lower.len() <= MAX_OFFER
-        && letters.bytes().all(|byte| b"qpzry9x8gf2tvdw0s3jn54khce6mua7l".contains(&byte));
-    (fits && (joined == lower || joined == joined.to_ascii_uppercase())).then_some(lower)
+    let fits = letters.len() >= 8 && lower.len() <= MAX_OFFER;
+    let bytes = tlv::bytes("lno", &lower).filter(|_| fits)?;
+    (tlv::is_offer(&bytes) && (joined == lower || joined == joined.to_ascii_uppercase())).then_some(lower)
 }
 
 /// Any text.
@@ -295,9 +296,15 @@ pub fn http_address(text: &str, default_port: u16) -> Option<String> {
     Some(format!("{scheme}://{host}:{}", port.unwrap_or(default_port)))
 }
 
-/// `user@host`, `user@host:port`, or either with `https://` in front, which is taken away, or with `http://`, which is for
+/// A Lightning address in its one form, from how people write and copy it: in capitals, with `⚡` or `lightning:` in front, or
+/// with a `/` at its end. `user@host`, `user@host:port`, or either with `https://` in front, which is taken away, or with `http://`, which is for
 /// hosts of this network only.
 pub fn lightning_address(text: &str) -> Option<String> {
+    let text = text.trim();
+    // With or without the mark that has it drawn in colours.
+    let text = text.trim_start_matches(['\u{26a1}', '\u{fe0f}']).trim_start();
+    let text = strip_scheme(text, "lightning:").unwrap_or(text).to_ascii_lowercase();
+    let text = text.strip_suffix('/').unwrap_or(&text);
     let plain = strip_scheme(text, "http://");
     let address = plain.or_else(|| strip_scheme(text, "https://")).unwrap_or(text);
     let (user, place) = address.split_once('@')?;
@@ -305,7 +312,8 @@ pub fn lightning_address(text: &str) -> Option<String> {
     let fits = (1..=64).contains(&user.len())
         && user
             .bytes()
-            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_.+".contains(&byte));
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_.+".contains(&byte))
+        && !matches!(user, "." | "..");
     let (host, port) = host_and_port(place).filter(|_| fits)?;
     let port = port.map(|port| format!(":{port}")).unwrap_or_default();
     match plain {
@@ -400,12 +408,37 @@ fn host_and_port(text: &str) -> Option<(String, Option<u16>)> {
         Some((host, number)) => (host, Some(port(number)?)),
         None => (text, None),
     };
+    is_host(host).then(|| (host.to_owned(), port))
+}
+
+/// Whether a text is a name that can be resolved, or an IPv4 address in its one usual form. What every library on the way
+/// takes alike: no label that begins or ends with a hyphen, none in other letters that can't be shown, and no number but a
+/// whole address (`127.1`, `0x7f.1` and `1.2.3.256` mean different things to different libraries).
+fn is_host(host: &str) -> bool {
     let label = |label: &str| {
         (1..=63).contains(&label.len())
             && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && punycode::is_fine(label)
     };
     let name = host.strip_suffix('.').unwrap_or(host);
-    (host.len() <= 253 && name.split('.').all(label)).then(|| (host.to_owned(), port))
+    let last = name.rsplit('.').next().unwrap_or_default();
+    let hex = last.get(..2).filter(|head| head.eq_ignore_ascii_case("0x")).map(|_| &last[2..]);
+    let is_number = last.bytes().all(|byte| byte.is_ascii_digit())
+        || hex.is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    match is_number {
+        true => host.parse::<std::net::Ipv4Addr>().is_ok(),
+        false => host.len() <= 253 && name.split('.').all(label),
+    }
+}
+
+/// A relay of Nostr: `wss://host[:port][/path]`, or with `ws://`.
+pub fn relay(text: &str) -> Option<&str> {
+    let rest = ["wss://", "ws://"].iter().find_map(|scheme| text.strip_prefix(scheme))?;
+    let end = rest.find(['/', '?']).unwrap_or(rest.len());
+    let fits = |byte: u8| byte.is_ascii_graphic() && !b"\"<>\\^`{|}#@".contains(&byte);
+    (rest.bytes().all(fits) && host_and_port(&rest[..end]).is_some()).then_some(text)
 }
 
 fn port(text: &str) -> Option<u16> {

@@ -8,7 +8,7 @@ use settings::{
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
-const PEM: &str = "-----BEGIN CERTIFICATE-----\nMIIBszCCAVqgAwIBAgIQ\n-----END CERTIFICATE-----\n";
+const PEM: &str = include_str!("node.pem");
 const KEY: &str = "0123456789abcdef0123456789abcdef";
 const NEWER: &str = "a newer key of thirty-two letters";
 

@@ -209,6 +209,12 @@ fn addresses_as_operators_write_them() {
         "-é",
         "a..b",
         "grpc://host:1",
+        "-a",
+        "a-",
+        "127.1",
+        "0x7f.1",
+        "1.2.3.256",
+        "xn--a",
     ] {
         assert_eq!(address(text, 10_009), None, "{text:?}");
     }
@@ -240,6 +246,10 @@ fn lightning_addresses_as_people_write_them() {
         ("http://alice@10.1.2.3", "http://alice@10.1.2.3"),
         ("http://alice@lnbits:5000", "http://alice@lnbits:5000"),
         ("http://alice@wallet.internal", "http://alice@wallet.internal"),
+        ("Alice@Example.com", "alice@example.com"),
+        ("\u{26a1}alice@example.com", "alice@example.com"),
+        (" lightning:alice@example.com/ ", "alice@example.com"),
+        ("\u{26a1}\u{fe0f}alice@example.com", "alice@example.com"),
     ] {
         assert_eq!(lightning_address(text).as_deref(), Some(expected), "{text}");
     }
@@ -248,7 +258,8 @@ fn lightning_addresses_as_people_write_them() {
         "alice",
         "@example.com",
         "alice@",
-        "Alice@example.com",
+        "..@example.com",
+        "alice@1.2.3.256",
         "a b@example.com",
         "alice@example.com/x",
         "http://alice@example.com",

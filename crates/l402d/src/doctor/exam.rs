@@ -4,7 +4,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use l402::{Msat, PaymentHash};
 use lightning::{
-    Cancelled, Health, Invoice, InvoiceRequest, Lightning, LightningError, Lookup, Reply, made_at,
+    Bounds, Cancelled, Health, Invoice, InvoiceRequest, Lightning, LightningError, Lookup, Reply, made_at,
 };
 use tokio::time::timeout;
 
@@ -15,7 +15,7 @@ use crate::engine::INVOICE_EXPIRY_S;
 pub(super) const EACH: Duration = Duration::from_secs(5);
 
 /// How many tries there are at most, one after the other.
-pub(super) const TRIES: u32 = 7;
+pub(super) const TRIES: u32 = 10;
 
 /// From here on clocks are worth a word, seconds; transport and whole seconds make up for less.
 const SKEW_S: u64 = 10;
@@ -27,7 +27,11 @@ pub async fn examine(name: &str, wallet: &dyn Lightning) -> Report {
     let mut exam = Exam { wallet, report: Report { backend: name.to_owned(), kind, lines: Vec::new() } };
     if exam.health().await {
         let invoice = exam.invoice().await;
+        if invoice.is_some() {
+            exam.parts_of_a_satoshi().await;
+        }
         exam.look_up(invoice.as_ref()).await;
+        exam.unknown().await;
         exam.push().await;
         exam.cancel(invoice.as_ref()).await;
     }
@@ -46,9 +50,15 @@ impl Exam<'_> {
         let health = within(self.wallet.health()).await;
         if let Err(error @ (LightningError::Unavailable { .. } | LightningError::TimedOut)) = &health {
             self.report.failed(Check::Reachable, call, error);
-            for check in
-                [Check::Authorised, Check::Invoice, Check::Clock, Check::LookUp, Check::Push, Check::Cancel]
-            {
+            for check in [
+                Check::Authorised,
+                Check::Invoice,
+                Check::Clock,
+                Check::LookUp,
+                Check::Unknown,
+                Check::Push,
+                Check::Cancel,
+            ] {
                 self.report.line(check, Outcome::Skipped, "the wallet is not reached");
             }
             return false;
@@ -56,7 +66,7 @@ impl Exam<'_> {
         let text = format!("it answers in {} ms", begun.elapsed().as_millis());
         self.report.line(Check::Reachable, Outcome::Ok, text);
         match health {
-            Ok(Health { node, network, synced, remarks: _ }) => {
+            Ok(Health { node, network, synced, remarks }) => {
                 let network = network.map(|network| format!(", on {network}")).unwrap_or_default();
                 match synced {
                     Some(false) => self.report.line(
@@ -68,6 +78,7 @@ impl Exam<'_> {
                         self.report.line(Check::Authorised, Outcome::Ok, format!("{node}{network}"));
                     }
                 }
+                self.report.remarks(&remarks);
             }
             Err(error) => self.report.failed(Check::Authorised, call, &error),
         }
@@ -79,9 +90,11 @@ impl Exam<'_> {
         let call = self.wallet.calls().create;
         let made = match within(self.wallet.bounds()).await {
             Ok(bounds) => {
+                self.bounds(&bounds);
                 let amount =
                     bounds.least.map_or(Msat(1000), |least| Msat(least.0.max(1).div_ceil(1000) * 1000));
-                let description = "l402 doctor".to_owned();
+                // As long, and in as foreign letters, as that of any location may be.
+                let description = format!("l402 doctor {}", "caf\u{e9}/".repeat(40));
                 let ask = InvoiceRequest { amount, description, expiry_s: INVOICE_EXPIRY_S };
                 within(self.wallet.create(&ask)).await.map(|invoice| (amount, invoice))
             }
@@ -94,6 +107,7 @@ impl Exam<'_> {
                     shown(amount)
                 );
                 self.report.line(Check::Invoice, Outcome::Ok, text);
+                self.report.remarks(&invoice.remarks);
                 self.clock(&invoice);
                 Some(invoice)
             }
@@ -102,6 +116,63 @@ impl Exam<'_> {
                 self.report.line(Check::Clock, Outcome::Skipped, "there is no invoice to read it from");
                 None
             }
+        }
+    }
+
+    /// What it says of the amounts that it takes.
+    fn bounds(&mut self, bounds: &Bounds) {
+        let text = match (bounds.least, bounds.most) {
+            (None, None) => return,
+            (Some(least), None) => format!("from {least} on"),
+            (None, Some(most)) => format!("up to {most}"),
+            (Some(least), Some(most)) => format!("from {least} to {most}"),
+        };
+        let text = format!("it makes invoices {text}; a location with another price is answered 502");
+        self.report.line(Check::Price, Outcome::Note, text);
+    }
+
+    /// Whether prices may have parts of a satoshi. The invoice that is made for it is taken back.
+    async fn parts_of_a_satoshi(&mut self) {
+        let amount = Msat(match within(self.wallet.bounds()).await {
+            Ok(Bounds { least: Some(least), .. }) => least.0.div_ceil(1000) * 1000 + 1,
+            Ok(_) | Err(_) => 1001,
+        });
+        let ask =
+            InvoiceRequest { amount, description: "l402 doctor".to_owned(), expiry_s: INVOICE_EXPIRY_S };
+        match within(self.wallet.create(&ask)).await {
+            Ok(invoice) => {
+                self.report.line(Check::Price, Outcome::Ok, "prices in msat are invoiced as they are");
+                // Where that fails it expires, like the one before, of which that is said.
+                let _ = within(self.wallet.cancel(invoice.payment_hash)).await;
+            }
+            Err(error) => {
+                let text =
+                    format!("{amount} is not invoiced, so prices have to be multiples of 1000 msat: {error}");
+                self.report.line(Check::Price, Outcome::Note, text);
+            }
+        }
+    }
+
+    /// What it says of an invoice that nobody made: never that it is paid.
+    async fn unknown(&mut self) {
+        let call = self.wallet.calls().look_up;
+        match within(self.wallet.look_up(PaymentHash([0x5a; 32]))).await {
+            Ok(Lookup::Settled { .. }) => {
+                let text = format!("{call}: an invoice that was never made is said to be settled");
+                self.report.wrong(Check::Unknown, text);
+            }
+            Ok(Lookup::CannotLookUp) => {}
+            Ok(Lookup::Unclear(said)) => {
+                let text = format!(
+                    "{call}: an invoice that is not its own is answered with an error of its own: {said}"
+                );
+                self.report.line(Check::Unknown, Outcome::Note, text);
+            }
+            Ok(Lookup::Unknown | Lookup::Dead | Lookup::Pending { .. }) => {
+                let text = format!("{call}: an invoice that is not its own is told from others");
+                self.report.line(Check::Unknown, Outcome::Ok, text);
+            }
+            Err(error) => self.report.failed(Check::Unknown, call, &error),
         }
     }
 
@@ -120,7 +191,8 @@ impl Exam<'_> {
         }
         let which = if made > now { "ahead of" } else { "behind" };
         let text = format!(
-            "the wallet's clock is {apart} s {which} this host's: set both by NTP; from 300 s on its invoices are refused"
+            "the wallet's clock is {apart} s {which} this host's: set both by NTP; invoices with less than a minute left by \
+             this host's clock are not sold"
         );
         self.report.line(Check::Clock, Outcome::Note, text);
     }
@@ -148,7 +220,14 @@ impl Exam<'_> {
             (Lookup::Pending { .. }, Some(_)) => {
                 self.report.line(Check::LookUp, Outcome::Ok, format!("{call}: the invoice is found, unpaid"));
             }
-            (found, Some(_)) => {
+            (Lookup::Unknown | Lookup::Unclear(_), Some(_)) => {
+                let text = format!(
+                    "{call}: the wallet does not find an invoice before it is paid: clients are shown the same one until \
+                     it expires"
+                );
+                self.report.line(Check::LookUp, Outcome::Note, text);
+            }
+            (found @ (Lookup::Settled { .. } | Lookup::Dead), Some(_)) => {
                 let text = format!("{call}: {found:?} for an invoice that was made a moment ago and that nobody has");
                 self.report.wrong(Check::LookUp, text);
             }

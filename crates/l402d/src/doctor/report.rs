@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use lightning::LightningError;
+use lightning::{Fact, LightningError, Remark};
 use serde::{Deserialize, Serialize};
 
 /// How a backend is.
@@ -40,10 +40,20 @@ pub enum Check {
     Authorised,
     /// It makes an invoice, which is as it was asked for.
     Invoice,
+    /// Its invoices can be paid: channels, capacity, route hints.
+    Channels,
+    /// The amounts that it makes invoices for.
+    Price,
+    /// The descriptions that it takes and gives.
+    Description,
+    /// How long its invoices live.
+    Expiry,
     /// Its clock and ours.
     Clock,
     /// It says whether an invoice is paid.
     LookUp,
+    /// What it says of an invoice that is not its own.
+    Unknown,
     /// It tells of payments by itself.
     Push,
     /// It takes unpaid invoices back.
@@ -85,9 +95,24 @@ impl Report {
         });
     }
 
+    /// What is different about the wallet though it sells: a note each.
+    pub(super) fn remarks(&mut self, remarks: &[Remark]) {
+        for remark in remarks {
+            let check = match remark.fact {
+                Fact::RouteHints | Fact::NodeWarning | Fact::BlindedPath => Check::Channels,
+                Fact::Description | Fact::DescriptionLimit => Check::Description,
+                Fact::Life => Check::Expiry,
+                Fact::VerifyAddress => Check::LookUp,
+                Fact::Clock => continue,
+                _ => Check::Invoice,
+            };
+            self.line(check, Outcome::Note, remark.text.clone());
+        }
+    }
+
     /// Settings that no wallet can be opened with.
     pub(super) fn wrong_setting(&mut self, text: String) {
-        let advice = Some("yours to mend, in l402d's configuration".to_owned());
+        let advice = Some("yours to mend: change it in the configuration, and reload".to_owned());
         self.lines.push(Line { check: Check::Reachable, result: Outcome::Failed, text, advice });
     }
 
@@ -125,8 +150,13 @@ impl Check {
             Self::Reachable => "reachable",
             Self::Authorised => "authorised",
             Self::Invoice => "invoice",
+            Self::Channels => "channels",
+            Self::Price => "price",
+            Self::Description => "text",
+            Self::Expiry => "expiry",
             Self::Clock => "clock",
             Self::LookUp => "look-up",
+            Self::Unknown => "unknown",
             Self::Push => "push",
             Self::Cancel => "cancel",
         }

@@ -8,8 +8,8 @@ use std::{
 
 use data_encoding::HEXLOWER;
 use lnsim::{
-    EclairEvents, EclairOptions, Fault, FaultKind, LncOptions, LncSession, LnurlOptions, Method, NwcDoor,
-    NwcOptions, Permit, Sim, SimOptions,
+    Channels, EclairEvents, EclairOptions, Fault, FaultKind, LncOptions, LncSession, LnurlOptions, Method,
+    NwcDoor, NwcOptions, Permit, Quirk, Sim, SimOptions, Until,
 };
 use serde_json::Value;
 
@@ -176,6 +176,8 @@ fn bad_credentials_are_the_operators_to_mend() {
     }
     let line = |check| line(&document, "clnrest", check);
     assert_eq!(line("authorised")["result"], "failed", "{document:#}");
+    let text = line("authorised")["text"].as_str().unwrap();
+    assert!(text.contains("does not permit getinfo") && !text.contains("listinvoices"), "{text}");
     assert!(line("invoice")["advice"].as_str().unwrap().starts_with("yours to mend"), "{document:#}");
     // What is permitted all the same.
     for check in ["look_up", "push"] {
@@ -247,6 +249,35 @@ fn clocks_that_are_apart() {
     let (code, document) = hospital.examine();
     assert_eq!(code, Some(0), "{document:#}");
     assert!(line(&document, "lnd", "clock")["text"].as_str().unwrap().contains("by NTP"), "{document:#}");
+}
+
+/// What keeps nobody from selling, and is better known before a client meets it.
+#[test]
+fn what_is_different_is_noted() {
+    let hospital = admit(Credentials::Good, ALL_METHODS);
+    hospital.sim.fault(Quirk::TextMax(100));
+    hospital.sim.fault(Quirk::Expiry(300));
+    hospital.sim.fault(Quirk::Unknown { said: None, until: Until::Cleared });
+    hospital.sim.set_channels(Channels::None);
+    let (code, document) = hospital.examine();
+    assert_eq!(code, Some(0), "{document:#}");
+    for kind in ["lnd", "cln", "clnrest", "eclair", "nwc"] {
+        for (check, part) in [
+            ("description", "at most 100 bytes of ASCII"),
+            ("expiry", "live 300 s, not 600 s"),
+            ("look_up", "does not find an invoice before it is paid"),
+        ] {
+            let line = line(&document, kind, check);
+            assert_eq!(line["result"], "note", "{kind}: {document:#}");
+            assert!(line["text"].as_str().unwrap().contains(part), "{kind}: {line}");
+        }
+        assert_eq!(result(&document, kind, "unknown"), "ok", "{document:#}");
+        assert_eq!(result(&document, kind, "price"), "ok", "{document:#}");
+    }
+    let bounds = line(&document, "lnurl-blind", "price")["text"].as_str().unwrap();
+    assert!(bounds.contains("from 5000 msat to"), "{bounds}");
+    let sealed = line(&document, "nwc", "authorised")["text"].as_str().unwrap();
+    assert!(sealed.contains("NIP-44"), "{sealed}");
 }
 
 /// As nginx runs it: its configuration came through a pipe, and nobody else has it.

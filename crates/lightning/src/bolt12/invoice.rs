@@ -8,7 +8,8 @@ use std::sync::Arc;
 use data_encoding::HEXLOWER;
 use l402::{Msat, PaymentHash};
 
-use super::tlv::{self, Record};
+use settings::tlv::{self, OFFER_AMOUNT, OFFER_CURRENCY, Record, is_of_offer};
+
 use crate::Network;
 use crate::judgement::{Described, Fact, Remark, Terms};
 
@@ -16,8 +17,6 @@ use crate::judgement::{Described, Fact, Remark, Terms};
 const DEFAULT_LIFE_S: u64 = 7200;
 
 /// The types of records that matter (BOLT 12).
-const OFFER_AMOUNT: u64 = 8;
-const OFFER_CURRENCY: u64 = 6;
 const OFFER_PATHS: u64 = 16;
 const OFFER_ISSUER_ID: u64 = 22;
 const CHAIN: u64 = 80;
@@ -142,11 +141,6 @@ pub(super) fn payment_hash(text: &str) -> Option<PaymentHash> {
 pub(super) fn made_at(text: &str) -> Option<u64> {
     let bytes = tlv::bytes("lni", text)?;
     tlv::truncated(find(&tlv::records(&bytes)?, CREATED_AT)?)
-}
-
-/// Whether records of this type belong to offers, whose invoices repeat them unchanged.
-fn is_of_offer(kind: u64) -> bool {
-    matches!(kind, 1..=79 | 1_000_000_000..=1_999_999_999)
 }
 
 fn find<'a>(records: &[Record<'a>], kind: u64) -> Option<&'a [u8]> {

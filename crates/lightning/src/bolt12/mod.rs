@@ -4,7 +4,6 @@
 
 mod invoice;
 mod pace;
-mod tlv;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -152,9 +152,13 @@ impl ClnNode {
                 remarks: Vec::new(),
             }),
             // A rune may not permit to ask; a look-up shows as well that the node answers.
-            Err(LightningError::Refused(_)) => {
-                self.find_invoice(PaymentHash([0; 32]), deadline).await?;
-                Ok(Health::of("CLN"))
+            Err(refused @ LightningError::Refused(_)) => {
+                match self.find_invoice(PaymentHash([0; 32]), deadline).await {
+                    Ok(_) => Ok(Health::of("CLN")),
+                    // Neither is permitted: what was asked first is named.
+                    Err(LightningError::Refused(_)) => Err(refused),
+                    Err(error) => Err(error),
+                }
             }
             Err(error) => Err(error),
         }

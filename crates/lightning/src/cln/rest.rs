@@ -101,10 +101,11 @@ fn trusting(pem: &[u8]) -> Result<ClientConfig, String> {
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(pem) {
         let certificate = certificate.map_err(|error| format!("the certificate can't be read: {error}"))?;
-        roots.add(certificate).map_err(|error| format!("the certificate can't be used: {error}"))?;
+        // Of a bundle of many authorities some may be of a form that nobody can use.
+        roots.add_parsable_certificates([certificate]);
     }
     if roots.is_empty() {
-        return Err("the certificate file holds no certificate".to_owned());
+        return Err("the certificate file holds no certificate that can be used".to_owned());
     }
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();

@@ -240,9 +240,27 @@ pub fn table() -> String {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use std::collections::HashSet;
 
     use super::*;
+
+    const BEGIN: &str = "<!-- the table is written by `make docs` -->\n\n";
+
+    /// `UPDATE_DOCS=1` writes it anew.
+    #[test]
+    fn the_page_has_the_table() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/reference/wallets.md");
+        let page = std::fs::read_to_string(path).unwrap();
+        let (head, rest) = page.split_once(BEGIN).unwrap();
+        let tail = rest.split_once("\n\n").unwrap().1;
+        let fresh = format!("{head}{BEGIN}{}\n{tail}", table());
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            std::fs::write(path, fresh).unwrap();
+        } else {
+            assert_eq!(page, fresh, "run `make docs`");
+        }
+    }
 
     #[test]
     fn the_table_has_each_fact_once() {

@@ -204,7 +204,18 @@ impl NwcClient {
         }
     }
 
+    /// How the wallet is, and what it is spoken to in.
     async fn wallet_health(&self, deadline: Instant) -> Result<Health, LightningError> {
+        let health = self.told_health(deadline).await?;
+        let sealed = match self.hub().encryption()? {
+            Some(Encryption::Nip44) => ", by NIP-44",
+            Some(Encryption::Nip04) => ", by NIP-04, which it knows alone",
+            None => "",
+        };
+        Ok(Health { node: format!("{}{sealed}", health.node), ..health })
+    }
+
+    async fn told_health(&self, deadline: Instant) -> Result<Health, LightningError> {
         let info = self.hub().info(deadline).await?;
         // A look-up shows as well that the wallet answers this connection, also where it never answers get_info.
         let look_up = self.look_up_invoice(PaymentHash([0; 32]), deadline);

@@ -9,7 +9,7 @@ use crate::{Kind, Setting, value};
 pub struct Bolt12Settings {
     /// The node.
     pub cln: ClnSettings,
-    /// `lno1…`; only its form was looked at.
+    /// `lno1…`, in one piece.
     pub offer: String,
 }
 
@@ -47,5 +47,5 @@ pub static BOLT12_OFFER: Setting = Setting {
     why: "None: it is required.",
     doc: "The offer that is paid, made by the node itself: each challenge's invoice is fetched for it \
           ([how](../guides/bolt12.md)). One for any amount serves every price.",
-    example: "lno1qgsqvgnwgcg35z6ee2h3yczraddm72xrfua9uve2rlrm9deu7xyfzrcgq3yxzueqw3skgm3sgdhk66tnwsarwuqlqqmrvwps",
+    example: "lno1pgzyuethwvtzzqnehen8a7wuhwk9tgrzjh8gwzc8q2dlekedec5djk0js9d3d7qhnq",
 };

@@ -1,7 +1,7 @@
 //! Nostr Wallet Connect: its settings, which are all in one URI (NIP-47).
 use super::source::Source;
 use crate::pairs::Taking;
-use crate::{Kind, Secret, Setting};
+use crate::{Kind, Secret, Setting, curve, value};
 use zeroize::Zeroizing;
 
 /// How an URI begins.
@@ -45,12 +45,16 @@ impl NwcSettings {
             return None;
         }
         let (wallet, parameters) = rest.trim_start_matches('/').split_once('?')?;
-        let wallet = key(wallet.trim_end_matches('/'))?;
+        let wallet = key(wallet.trim_end_matches('/')).filter(curve::is_public_key)?;
         let (mut secret, mut relays) = (None, Vec::new());
         for parameter in parameters.split('&') {
             match parameter.split_once('=') {
-                Some(("relay", value)) => relays.push(unescaped(value).filter(|relay| is_relay(relay))?),
-                Some(("secret", value)) if secret.is_none() => secret = Some(Secret::new(key(value)?)),
+                Some(("relay", value)) => {
+                    relays.push(unescaped(value).filter(|relay| value::relay(relay).is_some())?)
+                }
+                Some(("secret", value)) if secret.is_none() => {
+                    secret = Some(Secret::new(key(value).filter(curve::is_secret_key)?));
+                }
                 Some(("secret", _)) => return None,
                 _ => {}
             }
@@ -109,13 +113,6 @@ fn escaped(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     let each = |byte: u8| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
     text.bytes().map(each).collect()
-}
-
-/// `wss://host…` or `ws://host…`, of printable characters.
-fn is_relay(text: &str) -> bool {
-    let rest = ["wss://", "ws://"].iter().find_map(|scheme| text.strip_prefix(scheme));
-    let host = |rest: &str| !rest.is_empty() && !rest.starts_with(['/', ':', '?', '#']);
-    rest.is_some_and(host) && text.bytes().all(|byte| byte.is_ascii_graphic()) && !text.contains('@')
 }
 
 /// `NWC_URI`

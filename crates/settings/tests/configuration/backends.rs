@@ -265,15 +265,24 @@ fn what_is_wrong_with_a_cln() {
 #[test]
 fn an_offer_of_a_cln() {
     let path = "/home/cln/.lightning/bitcoin/lightning-rpc";
-    let offer = "lno1pgqpvggz3rr5qdtajxm2";
+    let offer = "lno1pgqpvggzqgpqyqszqgpqyqszqgpqyqszqgpqyqszqgpqyqszqgpqyqszqgpq";
     let keys = |offer| [("type", "bolt12"), ("rpc_file", path), ("offer", offer)];
     let cln = ClnSettings::Socket { path: path.into() };
     let expected = BackendConfig::Bolt12(Bolt12Settings { cln, offer: offer.to_owned() });
     let upper_case = offer.to_uppercase();
-    for written in [offer, &upper_case, "lno1pgqpv+ ggz3rr5qdtajxm2"] {
+    let in_pieces = offer.replace("vgg", "v+ gg");
+    for written in [offer, &upper_case, &in_pieces] {
         assert_eq!(cln_of(&keys(written)), Ok(expected.clone()), "{written}");
     }
-    for odd in ["lni1pgqpvggz3rr5qdtajxm2", "lno1", "lno1pgqpvggz3rr5Qdtajxm2", "lno1pgqpvggb3rr5qdtajxm2"] {
+    let odd = [
+        offer.replace("lno", "lni"),
+        "lno1".to_owned(),
+        offer.replace("vgg", "vGg"),
+        offer.replace("vgg", "vgb"),
+        offer[..offer.len() - 5].to_owned(),
+        "lno1qqqqqqqq".to_owned(),
+    ];
+    for odd in &odd {
         let complaints = cln_of(&keys(odd)).unwrap_err();
         assert!(complaints[0].starts_with("offer of l402_backend main"), "{complaints:?}");
     }

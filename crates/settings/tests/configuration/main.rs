@@ -13,7 +13,7 @@ use settings::{
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-const PEM: &[u8] = b"-----BEGIN CERTIFICATE-----\nMIIBszCCAVqgAwIBAgIQ\n-----END CERTIFICATE-----\n";
+const PEM: &[u8] = include_bytes!("../node.pem");
 const KEY: &str = "0123456789abcdef0123456789abcdef";
 const RUNE: &str = "tU-RLjMiDpY2U0o3W1oFowar36RFGpWloPbW9-RuZdo9MyZpZD0wMjRiOWExZmE4ZTAwNmYxZTM5Mzdm";
 
@@ -237,7 +237,8 @@ fn secrets_do_not_show() {
     let config = AgentConfig::from_env(&env(&pairs), &read, &read, Flags::default()).unwrap();
     let shown = format!("{config:#?}");
     assert_eq!(shown.matches("[redacted]").count(), 2, "{shown}");
-    assert!(!shown.contains("171") && !shown.contains("0123456789") && !shown.contains("48,"), "{shown}");
+    assert!(!shown.contains("171") && !shown.contains("0123456789"), "{shown}");
+    assert!(!format!("{config:?}").contains("48, 49, 50"), "{shown}");
     let complaints = default_of(&good_but(&[("SOCKS5_PROXY", "socks5://me:hunter2@h:1")])).unwrap_err();
     assert!(complaints[0].starts_with("SOCKS5_PROXY is not valid"), "{complaints:?}");
     let complaints = default_of(&good_but(&[("LND_ADDRESS", "https://me:hunter2@h:1")])).unwrap_err();
@@ -253,12 +254,12 @@ fn secrets_do_not_show() {
 
 #[test]
 fn a_wallet_connection_survives_the_pipe() {
-    let (wallet, secret) = ("b8".repeat(32), "71".repeat(32));
+    let (wallet, secret) = ("b9".repeat(32), "71".repeat(32));
     let uri = format!("nostr+walletconnect://{wallet}?relay=wss%3A%2F%2Fa%2Fb&relay=wss://c&secret={secret}");
     let pairs = [("LN_CLIENT_TYPE", "NWC"), ("NWC_URI", uri.as_str()), ("ROOT_KEY", KEY)];
     let config = AgentConfig::from_env(&env(&pairs), &read, &read, Flags::default()).unwrap();
     let BackendConfig::Nwc(nwc) = &config.backends[0].config else { panic!("{config:?}") };
-    assert_eq!((nwc.wallet, nwc.secret.expose()), ([0xb8; 32], &[0x71; 32]));
+    assert_eq!((nwc.wallet, nwc.secret.expose()), ([0xb9; 32], &[0x71; 32]));
     assert_eq!(nwc.relays, ["wss://a/b", "wss://c"]);
     assert_eq!(AgentConfig::from_pairs(&config.to_pairs()), Ok(config));
 }
@@ -326,7 +327,7 @@ fn payout() -> impl Strategy<Value = PayoutSettings> {
 }
 
 fn ecash() -> impl Strategy<Value = EcashSettings> {
-    let mint = "https?://[a-z0-9]{1,20}(:[1-9][0-9]{0,3})?(/[a-zA-Z0-9]{1,9})?";
+    let mint = "https?://[a-z][a-z0-9]{0,19}(:[1-9][0-9]{0,3})?(/[a-zA-Z0-9]{1,9})?";
     let path = text().prop_map(|text| PathBuf::from(format!("/{text}")));
     let words = prop::collection::vec("[a-z]{3,8}", 12).prop_map(|words| Secret::new(words.join(" ")));
     let key = "[1-9a-f][0-9a-f]{63}".prop_map(Secret::new);
