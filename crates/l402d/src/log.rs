@@ -1,7 +1,8 @@
 //! What is logged, and where to. No line holds a secret, whatever `RUST_LOG` says.
 
 use std::{
-    fs, io,
+    fs,
+    io::{self, IsTerminal},
     os::unix::fs::OpenOptionsExt,
     panic,
     path::{Path, PathBuf},
@@ -86,7 +87,11 @@ pub fn start(file: Option<&Path>, filter: &str) -> Result<Option<Arc<LogFile>>, 
     let registry = tracing_subscriber::registry();
     let file = file.map(LogFile::open).transpose()?.map(Arc::new);
     match file.clone() {
-        None => registry.with(layer.with_writer(io::stderr).with_filter(filter)).init(),
+        // Colours are for terminals.
+        None => {
+            let colours = io::stderr().is_terminal();
+            registry.with(layer.with_ansi(colours).with_writer(io::stderr).with_filter(filter)).init();
+        }
         Some(file) => registry.with(layer.with_ansi(false).with_writer(file).with_filter(filter)).init(),
     }
     panic::set_hook(Box::new(|info| {

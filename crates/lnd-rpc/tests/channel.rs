@@ -43,6 +43,11 @@ fn signed_by(ca: &Identity, name: &str) -> Identity {
 
 /// Serves TLS with `identity` and closes each connection once something was said on it; gives the port.
 async fn serve(identity: &Identity) -> u16 {
+    serve_protocol(identity, b"h2").await
+}
+
+/// The same, speaking `protocol`.
+async fn serve_protocol(identity: &Identity, protocol: &[u8]) -> u16 {
     let key = PrivateKeyDer::try_from(identity.key.serialize_der()).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)
@@ -51,7 +56,7 @@ async fn serve(identity: &Identity) -> u16 {
         .with_no_client_auth()
         .with_single_cert(vec![identity.certificate.clone()], key)
         .unwrap();
-    config.alpn_protocols = vec![b"h2".to_vec()];
+    config.alpn_protocols = vec![protocol.to_vec()];
     let acceptor = TlsAcceptor::from(Arc::new(config));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -74,7 +79,7 @@ fn node(host: &str, port: u16, pem: &str) -> Node {
 async fn is_refused(node: &Node) -> bool {
     match node.connect().await {
         Ok(_) => false,
-        Err(ConnectError::Certificate { .. }) => true,
+        Err(ConnectError::Certificate { .. } | ConnectError::OtherName { .. }) => true,
         Err(error) => panic!("{error}"),
     }
 }
@@ -106,6 +111,31 @@ async fn a_certificate_that_chains_to_the_file_is_trusted_for_its_name_only() {
     let port = serve(&signed_by(&ca, "localhost")).await;
     assert!(!is_refused(&node("localhost", port, &ca.pem)).await);
     assert!(is_refused(&node("127.0.0.1", port, &ca.pem)).await);
+}
+
+#[tokio::test]
+async fn a_certificate_that_has_expired_is_called_so() {
+    let ca = self_signed("ca");
+    let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    params.not_after = rcgen::date_time_ymd(2020, 1, 1);
+    let key = KeyPair::generate().unwrap();
+    let certificate = params.signed_by(&key, &Issuer::from_params(&ca.params, &ca.key)).unwrap();
+    let old = Identity { pem: certificate.pem(), certificate: certificate.der().clone(), params, key };
+    let port = serve(&old).await;
+    let error = node("localhost", port, &ca.pem).connect().await.unwrap_err();
+    assert!(matches!(error, ConnectError::Expired { .. }), "{error}");
+    // The very certificate that is in the file is taken, whatever its dates: so nodes do.
+    assert!(!is_refused(&node("localhost", port, &old.pem)).await);
+}
+
+/// As LND's REST interface answers.
+#[tokio::test]
+async fn a_port_that_speaks_no_http2_is_called_so() {
+    let identity = self_signed("localhost");
+    let port = serve_protocol(&identity, b"http/1.1").await;
+    let error = node("localhost", port, &identity.pem).connect().await.unwrap_err();
+    assert!(matches!(error, ConnectError::NotGrpc { .. }), "{error}");
+    assert!(error.to_string().contains("10009"), "{error}");
 }
 
 #[tokio::test]

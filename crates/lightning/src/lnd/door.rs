@@ -67,7 +67,10 @@ impl Door for Node {
 /// Whose fault a failed attempt is: a wrong certificate needs the operator; the rest may pass.
 fn connect_failed(error: &ConnectError) -> LightningError {
     match error {
-        ConnectError::Certificate { .. } => LightningError::Refused(error.to_string()),
+        ConnectError::Certificate { .. }
+        | ConnectError::Expired { .. }
+        | ConnectError::OtherName { .. }
+        | ConnectError::NotGrpc { .. } => LightningError::Refused(error.to_string()),
         ConnectError::TimedOut { .. } => LightningError::TimedOut,
         ConnectError::Unreachable { .. } | ConnectError::Proxy { .. } | ConnectError::Broken { .. } => {
             LightningError::unavailable(error.to_string(), FIRST_PAUSE)

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::pki_types::ServerName;
+use rustls::{AlertDescription, CertificateError};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -73,7 +74,17 @@ impl Dialer {
     fn tls_failed(&self, error: &io::Error) -> ConnectError {
         let address = self.target.authority();
         match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+            Some(rustls::Error::InvalidCertificate(
+                CertificateError::Expired | CertificateError::ExpiredContext { .. },
+            )) => ConnectError::Expired { address },
+            Some(rustls::Error::InvalidCertificate(
+                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+            )) => ConnectError::OtherName { address },
             Some(rustls::Error::InvalidCertificate(_)) => ConnectError::Certificate { address },
+            Some(
+                rustls::Error::AlertReceived(AlertDescription::NoApplicationProtocol)
+                | rustls::Error::NoApplicationProtocol,
+            ) => ConnectError::NotGrpc { address },
             _ => ConnectError::Broken { address, reason: error.to_string() },
         }
     }
@@ -103,6 +114,28 @@ pub enum ConnectError {
         "{address} shows a certificate that is not the one in the certificate file; copy the node's current tls.cert"
     )]
     Certificate {
+        /// `host:port` of the node.
+        address: String,
+    },
+    /// A certificate of an authority in the certificate file, which has expired.
+    #[error(
+        "the certificate that {address} shows has expired, or is not valid yet by this host's clock; renew it there"
+    )]
+    Expired {
+        /// `host:port` of the node.
+        address: String,
+    },
+    /// A certificate of an authority in the certificate file, for another name.
+    #[error("the certificate that {address} shows is for another name; use a name that it has")]
+    OtherName {
+        /// `host:port` of the node.
+        address: String,
+    },
+    /// TLS, and no HTTP/2 behind it.
+    #[error(
+        "this is not LND's gRPC at {address}: LND's REST interface has a port of its own (8080), gRPC is at 10009"
+    )]
+    NotGrpc {
         /// `host:port` of the node.
         address: String,
     },
