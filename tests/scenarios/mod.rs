@@ -20,6 +20,7 @@ mod external_toml;
 mod failover;
 mod floods;
 mod grpc;
+mod kept;
 mod lifecycle;
 mod lightning_address;
 mod mistakes;
@@ -77,6 +78,7 @@ pub fn all() -> Vec<Scenario> {
         variables::ALL,
         settings::ALL,
         lifecycle::ALL,
+        kept::ALL,
         documented::ALL,
         external_agent::ALL,
         external_toml::ALL,

@@ -1,6 +1,8 @@
 //! What l402d sends to a front end.
 use crate::wire::{self, Opened, Reader, frame, put_option_u32, put_str};
-use crate::{FrameError, MAX_INVOICE, MAX_KEYS, MAX_OFFER, MAX_REPORT, MAX_REQUEST, MAX_TEXT, Secret32};
+use crate::{
+    FrameError, MAX_INVOICE, MAX_KEYS, MAX_OFFER, MAX_REPORT, MAX_REQUEST, MAX_TEXT, RingKey, Secret32,
+};
 
 const WELCOME: u8 = 0x81;
 const INVOICE: u8 = 0x82;
@@ -16,6 +18,8 @@ const NO_ECASH: u8 = 0x8b;
 const EXAMINED: u8 = 0x8c;
 const INVOICE_OF_OFFER: u8 = 0x8d;
 const UNSETTLED_OF_OFFER: u8 = 0x8e;
+/// A `Welcome` with what version 6 can't say behind it.
+const WELCOME_MORE: u8 = 0x8f;
 
 const FAULT_REFUSED: u8 = 1;
 const FAULT_UNAVAILABLE: u8 = 2;
@@ -33,8 +37,9 @@ pub enum FromAgent {
         protocol: u16,
         /// Chosen at random by each l402d when it starts.
         instance: [u8; 16],
-        /// Root keys, newest first: the first signs, all verify. At most [`MAX_KEYS`] are sent.
-        keys: Vec<Secret32>,
+        /// Root keys, newest first: the first signs, all verify. At most [`MAX_KEYS`] are sent. A front end that speaks
+        /// version 6 is not told those for reusable tokens only.
+        keys: Vec<RingKey>,
     },
     /// A new invoice whose hash, amount, network and expiry l402d has checked.
     Invoice {
@@ -189,13 +194,7 @@ impl FromAgent {
                 );
                 put_failed(out, *id, Fault::Refused, &reason);
             }
-            Self::Welcome { protocol, instance, keys } => frame(out, WELCOME, 0, |out| {
-                out.extend_from_slice(&protocol.to_le_bytes());
-                out.extend_from_slice(instance);
-                let keys = &keys[..keys.len().min(MAX_KEYS)];
-                out.push(keys.len() as u8);
-                keys.iter().for_each(|key| out.extend_from_slice(key.expose()));
-            }),
+            Self::Welcome { protocol, instance, keys } => put_welcome(out, *protocol, instance, keys),
             Self::Invoice { id, payment_hash, bolt11, nonce, expires_at, amount_msat, ecash, offer } => {
                 frame_of_offer(out, (INVOICE, INVOICE_OF_OFFER), *id, offer, |out| {
                     out.extend_from_slice(payment_hash);
@@ -246,10 +245,10 @@ impl FromAgent {
     pub fn decode(buf: &[u8]) -> Result<Option<(Self, usize)>, FrameError> {
         let Some(Opened { kind, id, mut body, consumed }) = wire::open(buf)? else { return Ok(None) };
         let decoded = match kind {
-            WELCOME => Self::Welcome {
+            WELCOME | WELCOME_MORE => Self::Welcome {
                 protocol: body.version()?,
                 instance: body.array()?,
-                keys: read_keys(&mut body)?,
+                keys: read_keys(kind, &mut body)?,
             },
             INVOICE | INVOICE_OF_OFFER => Self::Invoice {
                 id,
@@ -347,15 +346,43 @@ fn read_fault(body: &mut Reader<'_>) -> Result<Fault, FrameError> {
     }
 }
 
-/// Reads the keys; the count is checked before anything is allocated for it.
-fn read_keys(body: &mut Reader<'_>) -> Result<Vec<Secret32>, FrameError> {
+fn put_welcome(out: &mut Vec<u8>, protocol: u16, instance: &[u8; 16], keys: &[RingKey]) {
+    let keys: Vec<_> = keys.iter().filter(|key| protocol >= 7 || !key.reusable_only).take(MAX_KEYS).collect();
+    let marks = keys.iter().rev().fold(0_u32, |marks, key| marks << 1 | u32::from(key.reusable_only));
+    frame(out, if marks == 0 { WELCOME } else { WELCOME_MORE }, 0, |out| {
+        out.extend_from_slice(&protocol.to_le_bytes());
+        out.extend_from_slice(instance);
+        out.push(keys.len() as u8);
+        keys.iter().for_each(|key| out.extend_from_slice(key.secret.expose()));
+        if marks != 0 {
+            out.extend_from_slice(&marks.to_le_bytes());
+        }
+    });
+}
+
+/// Reads the keys; the count is checked before anything is allocated for it. Bit n of the marks is the key of that number.
+/// There is one way to say what version 6 can say: its own.
+fn read_keys(kind: u8, body: &mut Reader<'_>) -> Result<Vec<RingKey>, FrameError> {
     let count = usize::from(body.u8()?);
     if count > MAX_KEYS {
         return Err(FrameError::BadField("number of keys"));
     }
     let mut keys = Vec::with_capacity(count);
     for _ in 0..count {
-        keys.push(Secret32::new(body.array()?));
+        keys.push(RingKey::from(Secret32::new(body.array()?)));
+    }
+    if kind == WELCOME_MORE {
+        let mut marks = body.u32()?;
+        if marks == 0 {
+            return Err(FrameError::BadField("marks of keys"));
+        }
+        for key in &mut keys {
+            key.reusable_only = marks & 1 == 1;
+            marks >>= 1;
+        }
+        if marks != 0 {
+            return Err(FrameError::BadField("marks of keys"));
+        }
     }
     Ok(keys)
 }

@@ -20,6 +20,7 @@
 
 mod error;
 mod from_agent;
+mod ring_key;
 mod secret;
 mod to_agent;
 mod wire;
@@ -28,6 +29,7 @@ pub mod coprocess;
 
 pub use error::FrameError;
 pub use from_agent::{Fault, FromAgent};
+pub use ring_key::RingKey;
 pub use secret::{Secret32, SecretText};
 pub use to_agent::{Proof, Rate, ToAgent};
 

@@ -2,7 +2,7 @@
 //! must come with another `PROTOCOL`.
 #![allow(clippy::unwrap_used)]
 
-use agent_api::{Fault, FromAgent, OLDEST, PROTOCOL, Proof, Rate, Secret32, SecretText, ToAgent};
+use agent_api::{Fault, FromAgent, OLDEST, PROTOCOL, Proof, Rate, RingKey, Secret32, SecretText, ToAgent};
 use std::path::Path;
 
 const REQUEST: [u8; 16] = [0x77; 16];
@@ -68,7 +68,9 @@ fn to_agent() -> Vec<(&'static str, ToAgent)> {
 }
 
 fn from_agent() -> Vec<(&'static str, FromAgent)> {
-    let keys = vec![Secret32::new([0xaa; 32]), Secret32::new(hash())];
+    let keys: Vec<RingKey> = vec![Secret32::new([0xaa; 32]).into(), Secret32::new(hash()).into()];
+    let mut restored = keys.clone();
+    restored[1].reusable_only = true;
     let bolt11 = || "lnbcrt100n1p".to_owned();
     let failed = |fault, reason: &str| FromAgent::Failed { id: 13, fault, reason: reason.into() };
     let invoice = FromAgent::Invoice {
@@ -106,6 +108,7 @@ fn from_agent() -> Vec<(&'static str, FromAgent)> {
     };
     vec![
         ("welcome", FromAgent::Welcome { protocol: PROTOCOL, instance: REQUEST, keys }),
+        ("welcome-restored", FromAgent::Welcome { protocol: PROTOCOL, instance: REQUEST, keys: restored }),
         ("invoice", invoice),
         ("invoice-of-offer", of_offer),
         ("granted-limited", FromAgent::Granted { id: 8, remaining: Some(2) }),

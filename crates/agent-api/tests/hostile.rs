@@ -4,8 +4,8 @@
 
 use agent_api::{
     Fault, FrameError, FromAgent, LENGTH_BYTES, MAX_ECASH, MAX_FRAME, MAX_INVOICE, MAX_KEYS, MAX_NAME,
-    MAX_OFFER, MAX_PATH, MAX_REPORT, MAX_REQUEST, MAX_TERMS, MAX_TEXT, PROTOCOL, Proof, Rate, Secret32,
-    SecretText, ToAgent,
+    MAX_OFFER, MAX_PATH, MAX_REPORT, MAX_REQUEST, MAX_TERMS, MAX_TEXT, PROTOCOL, Proof, Rate, RingKey,
+    Secret32, SecretText, ToAgent,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -55,6 +55,10 @@ fn to_agent() -> impl Strategy<Value = ToAgent> {
     ]
 }
 
+fn ring_key() -> impl Strategy<Value = RingKey> {
+    (secret(), any::<bool>()).prop_map(|(secret, reusable_only)| RingKey { secret, reusable_only })
+}
+
 fn from_agent() -> impl Strategy<Value = FromAgent> {
     let fault = prop_oneof![
         Just(Fault::Refused),
@@ -64,7 +68,7 @@ fn from_agent() -> impl Strategy<Value = FromAgent> {
         any::<u32>().prop_map(|retry_after_s| Fault::Limited { retry_after_s }),
     ];
     prop_oneof![
-        (any::<[u8; 16]>(), vec(secret(), 0..=MAX_KEYS)).prop_map(|(instance, keys)| FromAgent::Welcome {
+        (any::<[u8; 16]>(), vec(ring_key(), 0..=MAX_KEYS)).prop_map(|(instance, keys)| FromAgent::Welcome {
             protocol: PROTOCOL,
             instance,
             keys
@@ -239,7 +243,7 @@ fn unsettled(id: u64, bolt11: String, offer: String) -> FromAgent {
 
 #[test]
 fn the_largest_frames_are_within_the_bound() {
-    let keys = vec![Secret32::new([9; 32]); MAX_KEYS + 1];
+    let keys = vec![RingKey { secret: Secret32::new([9; 32]), reusable_only: true }; MAX_KEYS + 1];
     let bytes =
         bytes_of(|out| FromAgent::Welcome { protocol: PROTOCOL, instance: [0; 16], keys }.encode(out));
     assert!(bytes.len() <= MAX_FRAME);
@@ -310,6 +314,13 @@ fn counts_and_lengths_that_lie_are_refused() {
         |count: u8| framed(&[&[0x81][..], &[0; 8], &PROTOCOL.to_le_bytes(), &[0; 16], &[count]].concat());
     assert_eq!(FromAgent::decode(&welcome(1)), Err(FrameError::Truncated));
     assert_eq!(FromAgent::decode(&welcome(255)), Err(FrameError::BadField("number of keys")));
+    let marked = |marks: u32| {
+        let head = [&[0x8f][..], &[0; 8], &PROTOCOL.to_le_bytes(), &[0; 16], &[1], &[9; 32]].concat();
+        FromAgent::decode(&framed(&[head, marks.to_le_bytes().to_vec()].concat()))
+    };
+    assert!(marked(1).is_ok());
+    assert_eq!(marked(0), Err(FrameError::BadField("marks of keys")));
+    assert_eq!(marked(3), Err(FrameError::BadField("marks of keys")));
     let unsettled = framed(&[&[0x84][..], &[0; 8], &[0xff, 0xff]].concat());
     assert_eq!(FromAgent::decode(&unsettled), Err(FrameError::BadField("invoice")));
     let not_text = framed(&[&[0x84][..], &[0; 8], &[2, 0, 0xc3, 0x28], &[0; 8]].concat());
@@ -354,7 +365,8 @@ fn debug_shows_no_secret() {
         limit: None,
         draw: true,
     };
-    let welcome = FromAgent::Welcome { protocol: PROTOCOL, instance: [0; 16], keys: vec![secret.clone()] };
+    let welcome =
+        FromAgent::Welcome { protocol: PROTOCOL, instance: [0; 16], keys: vec![secret.clone().into()] };
     for shown in [format!("{secret:?}"), format!("{redeem:#?}"), format!("{welcome:?}")] {
         assert!(shown.contains("[redacted]"), "{shown}");
         assert!(!shown.contains("171") && !shown.to_lowercase().contains("ab, ab"), "{shown}");

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::SeedError;
+use crate::{SeedError, WALLET_SCHEMA};
 
 /// Why a token is not taken: the client's to mend (NUT-24: 400). The texts hold nothing of the token's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -132,6 +132,18 @@ pub enum OpenError {
         path: PathBuf,
         /// What went wrong.
         reason: String,
+    },
+    /// A newer l402d has written it.
+    #[error(
+        "the ecash wallet {} was written by a newer l402d (schema {found}, this one knows {}); upgrade l402d",
+        path.display(),
+        WALLET_SCHEMA
+    )]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its schema version.
+        found: i32,
     },
     /// There is none.
     #[error("there is no ecash wallet {}: expected the state directory or CASHU_DB_PATH that l402d has", path.display())]

@@ -63,6 +63,7 @@ pub use foreign::{foreign_bytes, foreign_text};
 pub use keysets::Keysets;
 pub use lock::REDEMPTION_WINDOW_S;
 pub use melt::{InvoiceFuture, Invoices, MeltError, MeltTerms, Redeemed};
+pub use record::schema::VERSION as WALLET_SCHEMA;
 pub use restore::Restored;
 pub use retry::Retried;
 pub use seed::{SeedError, SeedSource};

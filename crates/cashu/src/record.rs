@@ -13,12 +13,12 @@ mod melts;
 mod mints;
 mod owners;
 mod rows;
-mod schema;
+pub(crate) mod schema;
 mod urls;
 
 use std::{path::Path, thread, time::Duration};
 
-use rusqlite::{Connection, Transaction, TransactionBehavior};
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
 pub(crate) use bundles::Bundle;
@@ -43,6 +43,16 @@ pub(crate) struct Record {
 }
 
 impl Record {
+    /// The version of the wallet's file, which may not be there yet.
+    pub(crate) fn version(path: &Path) -> rusqlite::Result<i32> {
+        if !path.exists() {
+            return Ok(0);
+        }
+        let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        connection.busy_timeout(BUSY)?;
+        schema::version(&connection)
+    }
+
     /// Opens the tables in the wallet's file, which exists. `Ok(None)`: the file belongs to another seed.
     pub(crate) fn open(path: &Path, fingerprint: &[u8]) -> rusqlite::Result<Option<Self>> {
         let mut connection = Connection::open(path)?;

@@ -27,7 +27,7 @@ use crate::swap::{Purse, Swapped};
 use crate::tend::{forget, tend};
 use crate::{
     AcceptError, Checked, Lock, Offered, OpenError, PaymentId, Refusal, SeedSource, Terms, Unavailable,
-    check, sat_of_msat, unix_now,
+    WALLET_SCHEMA, check, sat_of_msat, unix_now,
 };
 
 /// How ecash is taken.
@@ -188,6 +188,15 @@ impl Inner {
         load: fn(&SeedSource) -> Result<Seed, SeedError>,
     ) -> Result<Arc<Self>, OpenError> {
         options.terms.unify_mints();
+        let path = options.database.clone();
+        let found = spawn_blocking(move || Record::version(&path)).await;
+        let found = found.map_err(|error| database(&options.database, error))?;
+        match found.map_err(|error| database(&options.database, error))? {
+            found if found > WALLET_SCHEMA => {
+                return Err(OpenError::Newer { path: options.database, found });
+            }
+            _ => {}
+        }
         let client = http::client(&options.terms.mints)?;
         let seed_source = options.seed.clone();
         let seed = spawn_blocking(move || load(&seed_source)).await;

@@ -141,6 +141,9 @@ pub(crate) fn judge(credential: Credential, sale: &Sale<'_>, keys: &KeyRing, now
     if let Err(stale) = fits(&caveats, sale, now) {
         return Verdict::Stale(stale);
     }
+    if key.is_for_reusable_only() && caveats.uses != Uses::Unlimited {
+        return Verdict::Stale(Stale::UnknownKey);
+    }
     let proof = match preimage {
         Some(Ok(preimage)) if preimage.matches(&identifier.payment_hash) => Proof::Preimage(preimage),
         // Some wallets return zeros, a UUID or nothing in place of a preimage: their payments are looked up.

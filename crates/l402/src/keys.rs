@@ -17,6 +17,7 @@ pub struct RootKey {
     /// What libmacaroons calls the derived key: the first HMAC of every chain starts from it.
     macaroon_key: [u8; 32],
     id: KeyId,
+    reusable_only: bool,
 }
 
 impl RootKey {
@@ -38,7 +39,21 @@ impl RootKey {
             macaroon_key: hmac(b"macaroons-key-generator", &key),
             id: KeyId([digest[0], digest[1], digest[2], digest[3]]),
             key,
+            reusable_only: false,
         }
+    }
+
+    /// The same key, for tokens without a number of uses only, or for all. After a restore from a backup nobody knows
+    /// what was drawn from the others since.
+    #[must_use]
+    pub fn for_reusable_only(mut self, reusable_only: bool) -> RootKey {
+        self.reusable_only = reusable_only;
+        self
+    }
+
+    /// Is it good for tokens without a number of uses only?
+    pub fn is_for_reusable_only(&self) -> bool {
+        self.reusable_only
     }
 
     /// Its public name: the first 4 bytes of SHA256("ngx_l402 key id" ‖ key).
@@ -92,7 +107,7 @@ pub struct KeyRing {
     id: KeyRingId,
 }
 
-/// Tells one ring from any other: equal exactly if the keys are, in their order. Tells nothing of the keys.
+/// Tells one ring from any other: equal exactly if the keys are, in their order, and what they are good for. Tells nothing of the keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeyRingId([u8; 32]);
 
@@ -107,7 +122,9 @@ impl KeyRing {
     /// A ring of these keys, newest first.
     pub fn new(newest_first: Vec<RootKey>) -> KeyRing {
         let mut parts: Vec<&[u8]> = vec![b"ngx_l402 key ring"];
-        parts.extend(newest_first.iter().map(|key| key.key.as_slice()));
+        for key in &newest_first {
+            parts.extend([key.key.as_slice(), if key.reusable_only { b"reusable" } else { b"any" }]);
+        }
         KeyRing { id: KeyRingId(sha256(&parts)), keys: newest_first }
     }
 

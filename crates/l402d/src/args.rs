@@ -70,6 +70,23 @@ pub enum Command {
     /// done, 1 something failed, 2 nothing could be done.
     #[command(subcommand)]
     Cashu(Cashu),
+
+    /// Copies the databases, the root keys and the wallet's words into a new folder, while l402d runs or not.
+    ///
+    /// Run it as root or as l402d's user, with the configuration that l402d has. The folder holds secrets (mode 0700). Exit
+    /// code: 0 the backup is whole, 2 there is none.
+    Backup(Kept),
+
+    /// Checks that a backup is whole, undamaged, and known to this release.
+    ///
+    /// Exit code: 0 it can be restored, 1 it can't, 2 it can't be read.
+    Verify(Verify),
+
+    /// Puts a backup into a state directory without an l402d, and adds a root key.
+    ///
+    /// The former keys verify reusable tokens only from then on, for what was used since the backup is not known. Read
+    /// docs/guides/backup.md first. Exit code: 0 it is done, 1 the backup is of no use, 2 nothing could be done.
+    Restore(Kept),
 }
 
 /// What is done with the ecash wallet.
@@ -147,6 +164,32 @@ pub struct RotateKey {
     /// How many keys to keep, the new one included; tokens of those that go are no longer good (default: all).
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub keep: Option<u32>,
+
+    /// The former keys verify reusable tokens only from now on: of the others nobody knows any more how much was used.
+    #[arg(long)]
+    pub reusable_only: bool,
+}
+
+/// Which files are backed up or restored, and which folder the backup is.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Kept {
+    /// The folder of the backup.
+    pub dir: PathBuf,
+
+    /// The configuration file of l402d, beneath what the environment says.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// The state directory (default: L402_STATE_DIR, or /var/lib/l402d).
+    #[arg(long, value_name = "DIR")]
+    pub state_dir: Option<String>,
+}
+
+/// Which backup.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Verify {
+    /// The folder of the backup.
+    pub dir: PathBuf,
 }
 
 const AFTER: &str = "\

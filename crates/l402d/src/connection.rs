@@ -9,7 +9,7 @@ mod tests;
 
 use std::{collections::HashMap, io, sync::Arc, time::Duration};
 
-use agent_api::{Fault, FrameError, FromAgent, PROTOCOL, Secret32, ToAgent};
+use agent_api::{Fault, FrameError, FromAgent, PROTOCOL, RingKey, ToAgent};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{
@@ -45,7 +45,7 @@ pub struct Identity {
     /// Random, new at each start.
     pub instance: [u8; 16],
     /// Root keys, newest first. Each change goes to every front end that is connected, in a `Welcome` of its own.
-    pub keys: watch::Receiver<Vec<Secret32>>,
+    pub keys: watch::Receiver<Vec<RingKey>>,
 }
 
 /// Serves one front end until it leaves or `stop` becomes true.
@@ -103,7 +103,7 @@ async fn open(
     writing: &mut OwnedWriteHalf,
     buffer: &mut Vec<u8>,
     identity: &Identity,
-    keys: &mut watch::Receiver<Vec<Secret32>>,
+    keys: &mut watch::Receiver<Vec<RingKey>>,
 ) -> io::Result<Option<Opened>> {
     let (welcome, opened) = loop {
         match ToAgent::decode(buffer) {
@@ -132,7 +132,7 @@ async fn open(
     opened
 }
 
-fn welcome(protocol: u16, instance: [u8; 16], keys: Vec<Secret32>) -> FromAgent {
+fn welcome(protocol: u16, instance: [u8; 16], keys: Vec<RingKey>) -> FromAgent {
     FromAgent::Welcome { protocol, instance, keys }
 }
 
@@ -164,7 +164,7 @@ struct Connection {
     /// The version that the front end speaks.
     protocol: u16,
     instance: [u8; 16],
-    keys: watch::Receiver<Vec<Secret32>>,
+    keys: watch::Receiver<Vec<RingKey>>,
 }
 
 struct InFlight {

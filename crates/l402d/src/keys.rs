@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use agent_api::{MAX_KEYS, Secret32};
+use agent_api::{MAX_KEYS, RingKey, Secret32};
 use data_encoding::HEXLOWER;
 use l402::RootKey;
 use rustix::fs::FlockOperation;
@@ -17,6 +17,9 @@ use zeroize::Zeroizing;
 
 /// The file in the state directory, where the operator gives no key.
 pub const FILE: &str = "root.key";
+
+/// What stands before a key in its line where it verifies tokens for any number of requests only.
+const REUSABLE_ONLY: &[u8] = b"reusable-only ";
 
 /// Bytes of randomness in a key that is made; the file holds them in hex.
 const RANDOM_BYTES: usize = 32;
@@ -56,6 +59,12 @@ pub enum KeyError {
         /// How many there are.
         count: usize,
     },
+    /// No key may sign.
+    #[error("{origin}: its first key is for reusable tokens only, and none signs: l402d rotate-key")]
+    NoneSigns {
+        /// Where they come from.
+        origin: String,
+    },
     /// There is nothing to rotate.
     #[error("{} holds no key", path.display())]
     Empty {
@@ -76,12 +85,26 @@ pub fn root_keys(given: &RootKeys, state_dir: &Path) -> Result<Vec<RootKey>, Key
         Some(path) => path.display().to_string(),
         None => "ROOT_KEY or ROOT_KEY_FILE".to_owned(),
     };
-    given.keys.iter().map(|material| derive(material.expose(), origin)).collect()
+    let keys =
+        given.keys.iter().map(|material| derive(material.expose(), origin)).collect::<Result<_, _>>()?;
+    signs(keys, origin)
+}
+
+/// The same keys, of which the first signs.
+fn signs(keys: Vec<RootKey>, origin: impl Fn() -> String) -> Result<Vec<RootKey>, KeyError> {
+    if keys.first().is_some_and(RootKey::is_for_reusable_only) {
+        return Err(KeyError::NoneSigns { origin: origin() });
+    }
+    Ok(keys)
 }
 
 /// As they go to a front end.
-pub fn to_frames(keys: &[RootKey]) -> Vec<Secret32> {
-    keys.iter().map(|key| Secret32::new(*key.expose())).collect()
+pub fn to_frames(keys: &[RootKey]) -> Vec<RingKey> {
+    let told = |key: &RootKey| {
+        let reusable_only = key.is_for_reusable_only();
+        RingKey { secret: Secret32::new(*key.expose()), reusable_only }
+    };
+    keys.iter().map(told).collect()
 }
 
 /// Reads the keys, and makes one first if there is no file.
@@ -97,6 +120,15 @@ fn own_keys(path: &Path) -> Result<Vec<RootKey>, KeyError> {
     parse(path, &text)
 }
 
+/// Checks that a file holds keys that can be used.
+///
+/// # Errors
+/// [`KeyError`]
+pub fn check(path: &Path) -> Result<(), KeyError> {
+    let text = read(path)?.ok_or_else(|| KeyError::Empty { path: path.into() })?;
+    parse(path, &text).map(drop)
+}
+
 /// Each line is a key, as with ROOT_KEY_FILE: pointing that at this file changes nothing.
 fn parse(path: &Path, text: &[u8]) -> Result<Vec<RootKey>, KeyError> {
     let mut keys: Vec<RootKey> = Vec::new();
@@ -108,13 +140,17 @@ fn parse(path: &Path, text: &[u8]) -> Result<Vec<RootKey>, KeyError> {
     }
     match keys.len() {
         0 => Err(KeyError::Empty { path: path.into() }),
-        1..=MAX_KEYS => Ok(keys),
+        1..=MAX_KEYS => signs(keys, || path.display().to_string()),
         count => Err(KeyError::TooMany { path: path.into(), count }),
     }
 }
 
+/// A key that is marked with [`REUSABLE_ONLY`] is the key behind the mark.
 fn derive(material: &[u8], origin: impl Fn() -> String) -> Result<RootKey, KeyError> {
-    RootKey::from_material(material).map_err(|source| KeyError::Short { origin: origin(), source })
+    let marked = material.strip_prefix(REUSABLE_ONLY);
+    let key = RootKey::from_material(marked.unwrap_or(material));
+    let key = key.map_err(|source| KeyError::Short { origin: origin(), source })?;
+    Ok(key.for_reusable_only(marked.is_some()))
 }
 
 fn read(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, KeyError> {
@@ -131,13 +167,22 @@ fn read(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, KeyError> {
     Ok(Some(material))
 }
 
-/// Adds a new key above those in the file, which is made if it is not there, and keeps `keep` of them all.
+/// What becomes of the former keys when a new one is added.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Former {
+    /// How many keys are kept, the new one included; `None`: all.
+    pub keep: Option<usize>,
+    /// They verify reusable tokens only from now on.
+    pub reusable_only: bool,
+}
+
+/// Adds a new key above those in the file, which is made if it is not there, and keeps so many of them all.
 /// The file is replaced whole: whoever reads it meanwhile gets the former keys or the new ones. Returns the
 /// keys that are in it now.
 ///
 /// # Errors
 /// [`KeyError`]; the file is then as it was.
-pub fn rotate(path: &Path, keep: Option<usize>) -> Result<Vec<RootKey>, KeyError> {
+pub fn rotate(path: &Path, kept: Former) -> Result<Vec<RootKey>, KeyError> {
     let failed = |source| KeyError::File { path: path.into(), source };
     // A link, such as one to a mounted secret, stays; what it points to is replaced.
     let path = match fs::canonicalize(path) {
@@ -159,7 +204,10 @@ pub fn rotate(path: &Path, keep: Option<usize>) -> Result<Vec<RootKey>, KeyError
     let mut text = Zeroizing::new(Vec::with_capacity(64 * 1024));
     text.extend_from_slice(new_key().map_err(failed)?.as_bytes());
     let lines = former.iter().flat_map(|text| key_lines(text));
-    for line in lines.take(keep.unwrap_or(usize::MAX) - 1) {
+    for line in lines.take(kept.keep.unwrap_or(usize::MAX) - 1) {
+        if kept.reusable_only && !line.starts_with(REUSABLE_ONLY) {
+            text.extend_from_slice(REUSABLE_ONLY);
+        }
         text.extend_from_slice(line);
         text.push(b'\n');
     }
@@ -239,6 +287,10 @@ mod tests {
 
     use super::*;
 
+    fn keep(count: usize) -> Former {
+        Former { keep: Some(count), ..Former::default() }
+    }
+
     fn own(dir: &Path) -> Result<Vec<RootKey>, KeyError> {
         root_keys(&RootKeys::default(), dir)
     }
@@ -270,24 +322,24 @@ mod tests {
     fn rotation_adds_a_key_above_and_keeps_as_many_as_are_asked_for() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join(FILE);
-        let first = bytes(&rotate(&path, None).unwrap());
+        let first = bytes(&rotate(&path, Former::default()).unwrap());
         assert_eq!(first.len(), 1, "the first one");
-        let second = bytes(&rotate(&path, None).unwrap());
+        let second = bytes(&rotate(&path, Former::default()).unwrap());
         assert_eq!((second.len(), second[1]), (2, first[0]));
         assert_ne!(second[0], first[0]);
         assert_eq!(bytes(&own(dir.path()).unwrap()), second);
-        let third = bytes(&rotate(&path, Some(2)).unwrap());
+        let third = bytes(&rotate(&path, keep(2)).unwrap());
         assert_eq!((third.len(), third[1]), (2, second[0]));
-        let fourth = bytes(&rotate(&path, Some(1)).unwrap());
+        let fourth = bytes(&rotate(&path, keep(1)).unwrap());
         assert_eq!(fourth.len(), 1);
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "no draft is left");
 
         for _ in 1..MAX_KEYS {
-            rotate(&path, None).unwrap();
+            rotate(&path, Former::default()).unwrap();
         }
         let all = bytes(&own(dir.path()).unwrap());
-        let many = rotate(&path, None).unwrap_err().to_string();
+        let many = rotate(&path, Former::default()).unwrap_err().to_string();
         assert!(many.contains("33 keys") && many.contains("--keep"), "{many}");
         assert_eq!((bytes(&own(dir.path()).unwrap()), all.len()), (all, MAX_ROOT_KEYS));
         assert_eq!(MAX_KEYS, MAX_ROOT_KEYS);
@@ -298,7 +350,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join(FILE);
         let made: Vec<_> = thread::scope(|scope| {
-            let all: Vec<_> = (0..8).map(|_| scope.spawn(|| rotate(&path, None).unwrap())).collect();
+            let all: Vec<_> =
+                (0..8).map(|_| scope.spawn(|| rotate(&path, Former::default()).unwrap())).collect();
             all.into_iter().map(|one| *one.join().unwrap()[0].expose()).collect()
         });
         let kept = bytes(&own(dir.path()).unwrap());
@@ -316,11 +369,32 @@ mod tests {
         let owner =
             if rustix::process::geteuid().is_root() { 61_001 } else { rustix::process::geteuid().as_raw() };
         chown(&real, Some(owner), None).unwrap();
-        assert_eq!(rotate(&link, None).unwrap().len(), 2);
+        assert_eq!(rotate(&link, Former::default()).unwrap().len(), 2);
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
         let after = fs::metadata(&real).unwrap();
         assert_eq!((after.uid(), after.mode() & 0o777), (owner, 0o640));
         assert!(fs::read_to_string(&real).unwrap().ends_with("\nan operator's key of thirty-two letters\n"));
+    }
+
+    #[test]
+    fn former_keys_can_be_left_for_reusable_tokens() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(FILE);
+        let first = rotate(&path, Former::default()).unwrap();
+        let reusable_only = Former { reusable_only: true, ..Former::default() };
+        for marks in [vec![false, true], vec![false, true, true]] {
+            let keys = rotate(&path, reusable_only).unwrap();
+            let found: Vec<_> = keys.iter().map(RootKey::is_for_reusable_only).collect();
+            assert_eq!(found, marks);
+            assert_eq!(keys.last().unwrap().id(), first[0].id(), "it is the same key");
+        }
+        rotate(&path, Former::default()).unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        assert_eq!(text.matches("reusable-only ").count(), 2);
+        let without_newest: String = text.lines().skip(2).map(|line| format!("{line}\n")).collect();
+        fs::write(&path, without_newest).unwrap();
+        let unsigned = own(dir.path()).unwrap_err().to_string();
+        assert!(unsigned.contains("none signs"), "{unsigned}");
     }
 
     #[test]
@@ -329,12 +403,12 @@ mod tests {
         let path = dir.path().join(FILE);
         fs::write(&path, "short").unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
-        for wrong in [own(dir.path()), rotate(&path, None)] {
+        for wrong in [own(dir.path()), rotate(&path, Former::default())] {
             let open = wrong.unwrap_err().to_string();
             assert!(open.contains("chmod 600"), "{open}");
         }
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
-        for wrong in [own(dir.path()), rotate(&path, None)] {
+        for wrong in [own(dir.path()), rotate(&path, Former::default())] {
             let short = wrong.unwrap_err().to_string();
             assert!(short.contains("root.key") && short.contains("32 bytes"), "{short}");
         }
@@ -342,7 +416,9 @@ mod tests {
         fs::write(&path, "\n").unwrap();
         let empty = own(dir.path()).unwrap_err().to_string();
         assert!(empty.contains("holds no key"), "{empty}");
-        for wrong in [own(&dir.path().join("no")), rotate(&dir.path().join("no").join(FILE), None)] {
+        for wrong in
+            [own(&dir.path().join("no")), rotate(&dir.path().join("no").join(FILE), Former::default())]
+        {
             let nowhere = wrong.unwrap_err().to_string();
             assert!(nowhere.contains("No such file"), "{nowhere}");
         }

@@ -18,6 +18,7 @@ mod config;
 mod connection;
 mod doctor;
 pub mod engine;
+mod kept;
 mod keys;
 mod ledger;
 mod lifeline;

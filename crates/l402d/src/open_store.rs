@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 use crate::{ledger::Ledger, notes::Notes};
 
 /// The database in the state directory.
-const DATABASE: &str = "l402.db";
+pub const DATABASE: &str = "l402.db";
 
 /// The record of invoices that were handed out, beside it.
 const ISSUED: &str = "issued.db";

@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, io, path::PathBuf, sync::Arc, time::Duration};
 
-use agent_api::{MAX_KEYS, Secret32};
+use agent_api::{MAX_KEYS, RingKey};
 use l402::RootKey;
 use settings::{AgentConfig, RootKeys};
 use tokio::{
@@ -73,7 +73,7 @@ fn changed(started: &AgentConfig, now: &AgentConfig) -> Vec<&'static str> {
 pub fn on_signal(
     origin: Origin,
     log: Option<Arc<LogFile>>,
-    keys: watch::Sender<Vec<Secret32>>,
+    keys: watch::Sender<Vec<RingKey>>,
 ) -> io::Result<impl Future<Output = ()>> {
     let mut signals = signal(SignalKind::hangup())?;
     let origin = Arc::new(origin);
@@ -101,7 +101,7 @@ pub fn on_signal(
 }
 
 /// Tells the keys to every front end: first so that all verify what some will sign, then for good.
-async fn spread(told: &watch::Sender<Vec<Secret32>>, found: &[RootKey]) {
+async fn spread(told: &watch::Sender<Vec<RingKey>>, found: &[RootKey]) {
     let (former, new) = (told.borrow().clone(), keys::to_frames(found));
     if former != new {
         if let Some(bridge) = bridge(&former, &new) {
@@ -114,9 +114,9 @@ async fn spread(told: &watch::Sender<Vec<Secret32>>, found: &[RootKey]) {
 }
 
 /// The new keys below the one that signed so far; `None` where the same one goes on signing.
-fn bridge(former: &[Secret32], new: &[Secret32]) -> Option<Vec<Secret32>> {
+fn bridge(former: &[RingKey], new: &[RingKey]) -> Option<Vec<RingKey>> {
     let signing = former.first().filter(|signing| Some(*signing) != new.first())?;
-    let others = new.iter().filter(|key| *key != signing);
+    let others = new.iter().filter(|key| key.secret != signing.secret);
     Some([signing].into_iter().chain(others).take(MAX_KEYS).cloned().collect())
 }
 
@@ -138,8 +138,8 @@ pub fn report(keys: &[RootKey]) {
 mod tests {
     use super::*;
 
-    fn ring(names: &str) -> Vec<Secret32> {
-        names.bytes().map(|name| Secret32::new([name; 32])).collect()
+    fn ring(names: &str) -> Vec<RingKey> {
+        names.bytes().map(|name| agent_api::Secret32::new([name; 32]).into()).collect()
     }
 
     #[tokio::test(start_paused = true)]
@@ -162,7 +162,7 @@ mod tests {
         assert_eq!(bridge(&ring("bc"), &ring("a")), Some(ring("ba")), "the one that goes still signs");
         assert_eq!(bridge(&ring("b"), &ring("ba")), None);
         assert_eq!(bridge(&ring("ab"), &ring("a")), None);
-        let full: Vec<_> = (0..MAX_KEYS as u8).map(|n| Secret32::new([n; 32])).collect();
+        let full: Vec<_> = (0..MAX_KEYS as u8).map(|n| agent_api::Secret32::new([n; 32]).into()).collect();
         assert_eq!(bridge(&ring("z"), &full).unwrap().len(), MAX_KEYS);
     }
 }

@@ -29,7 +29,8 @@ use crate::{
     connection::Identity,
     doctor,
     engine::Engine,
-    keys,
+    kept,
+    keys::{self, Former},
     lifeline::{self, Lifeline},
     listed_payees, log,
     notes::Notes,
@@ -54,6 +55,9 @@ pub fn main(args: &Args) -> ExitCode {
     let result = match &args.command {
         Some(Command::Doctor(args)) => return doctor::main(args),
         Some(Command::Cashu(command)) => return cashu::main(command),
+        Some(Command::Backup(args)) => return kept::backup(args),
+        Some(Command::Verify(args)) => return kept::verify(args),
+        Some(Command::Restore(args)) => return kept::restore(args),
         Some(Command::RotateKey(which)) => rotate_key(which),
         None if args.coprocess => run_coprocess(args.generation),
         None => run_standalone(args),
@@ -105,13 +109,14 @@ fn rotate_key(which: &RotateKey) -> Result<(), Failed> {
         (None, None, None) => return Err("one of --config, --state-dir and --key-file is needed".into()),
     };
     let keep = which.keep.map(|keep| usize::try_from(keep).unwrap_or(usize::MAX));
-    let keys = keys::rotate(&file, keep)?;
+    let keys = keys::rotate(&file, Former { keep, reusable_only: which.reusable_only })?;
     let mut ids = keys.iter().map(|key| key.id().to_string());
     let (newest, others): (_, Vec<_>) = (ids.next().unwrap_or_default(), ids.collect());
     let others = if others.is_empty() {
         "no other is left".into()
     } else {
-        format!("{} still verify", others.join(", "))
+        let which = if which.reusable_only { " reusable tokens" } else { "" };
+        format!("{} still verify{which}", others.join(", "))
     };
     let file = file.display();
     writeln!(io::stdout(), "{file}: {newest} is new and signs after a reload; {others}")?;

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// The wallet's file in the state directory.
-const DATABASE: &str = "cashu.db";
+pub const DATABASE: &str = "cashu.db";
 /// Of a mint's answer. A mint that is well answers in well under a second; nginx waits for 15 s by default.
 const DEADLINE: Duration = Duration::from_secs(10);
 

@@ -234,8 +234,11 @@ impl Link {
         Ok(())
     }
 
-    fn welcome(&mut self, version: u16, keys: &[agent_api::Secret32], arrivals: &mut Vec<Arrival>) {
-        let ring: Vec<RootKey> = keys.iter().map(|key| RootKey::from_bytes(*key.expose())).collect();
+    fn welcome(&mut self, version: u16, keys: &[agent_api::RingKey], arrivals: &mut Vec<Arrival>) {
+        let root = |key: &agent_api::RingKey| {
+            RootKey::from_bytes(*key.secret.expose()).for_reusable_only(key.reusable_only)
+        };
+        let ring: Vec<RootKey> = keys.iter().map(root).collect();
         if ring.is_empty() {
             // It speaks another version only, and closes the connection: the next one begins with that.
             self.version = version;

@@ -26,6 +26,7 @@ mod notes;
 mod prices;
 mod rate;
 pub mod redis;
+pub mod snapshot;
 mod sqlite;
 
 pub use api::{BoxFuture, Claim, Claimed, Hash, KEEP_REQUESTS, RequestId, Settled, Store, StoreError};

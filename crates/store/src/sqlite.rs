@@ -57,6 +57,16 @@ impl SqliteStore {
         Self::open_with(path, Options::default())
     }
 
+    /// Checks a copy of the file that nobody writes to: every page, whose it is, and that this release knows its schema.
+    ///
+    /// # Errors
+    /// [`SnapshotError`], [`OpenError::Newer`], [`OpenError::Foreign`]
+    ///
+    /// [`SnapshotError`]: crate::snapshot::SnapshotError
+    pub fn check(path: &Path) -> Result<(), OpenError> {
+        open::check(path)
+    }
+
     /// As [`SqliteStore::open`], with other times.
     ///
     /// # Errors

@@ -4,6 +4,9 @@ use rusqlite::{Connection, TransactionBehavior};
 
 use super::urls;
 
+/// The version of these tables (`PRAGMA user_version`): higher where an older l402d would misread them.
+pub const VERSION: i32 = 1;
+
 /// As the first version made them. What came later is in [`ADDED`].
 const TABLES: &str = "
     CREATE TABLE IF NOT EXISTS l402_wallet (fingerprint BLOB NOT NULL);
@@ -108,7 +111,15 @@ pub(super) fn prepare(connection: &mut Connection) -> rusqlite::Result<()> {
         urls::unify(&tx)?;
         tx.execute_batch(HELD_SUM)?;
     }
+    if version(&tx)? < VERSION {
+        tx.pragma_update(None, "user_version", VERSION)?;
+    }
     tx.commit()
+}
+
+/// The version that a wallet was last written by; 0 before there were versions.
+pub(crate) fn version(connection: &Connection) -> rusqlite::Result<i32> {
+    connection.pragma_query_value(None, "user_version", |row| row.get(0))
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use agent_api::Proof;
+use agent_api::{Proof, Secret32};
 use store::{BoxFuture, Claim, Claimed, Hash, Model, Rate, RequestId, Settled, Store, StoreError, Taken};
 use tokio::{sync::oneshot, task::yield_now};
 

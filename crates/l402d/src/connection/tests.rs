@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use agent_api::Proof;
+use agent_api::{Proof, Secret32};
 use store::{Claim, Claimed, Model, Store};
 use tokio::task::JoinHandle;
 
@@ -14,7 +14,7 @@ struct Host {
     wallet: Arc<Wallet>,
     store: Arc<Model>,
     identity: Arc<Identity>,
-    keys: watch::Sender<Vec<Secret32>>,
+    keys: watch::Sender<Vec<RingKey>>,
     stop: watch::Sender<bool>,
 }
 
@@ -22,7 +22,7 @@ impl Host {
     fn new() -> Self {
         let (wallet, store) = (Arc::new(Wallet::new()), Arc::new(Model::new()));
         let engine = Engine::start(vec![("default".into(), wallet.clone())], store.clone());
-        let keys = watch::channel(vec![Secret32::new([1; 32])]);
+        let keys = watch::channel(vec![Secret32::new([1; 32]).into()]);
         let identity = Arc::new(Identity { instance: [9; 16], keys: keys.1 });
         Self { engine, wallet, store, identity, keys: keys.0, stop: watch::channel(false).0 }
     }
@@ -147,7 +147,7 @@ async fn new_keys_go_to_who_is_connected_between_two_answers() {
     let (mut one, mut other) = (host.welcome().await, host.welcome().await);
     one.send(&[prove(1, 1, 1)]).await;
     assert!(matches!(one.next().await, Some(FromAgent::Granted { id: 1, .. })));
-    let keys = vec![Secret32::new([2; 32]), Secret32::new([1; 32])];
+    let keys: Vec<RingKey> = vec![Secret32::new([2; 32]).into(), Secret32::new([1; 32]).into()];
     host.keys.send_replace(keys.clone());
     let expected = FromAgent::Welcome { protocol: PROTOCOL, instance: [9; 16], keys };
     assert_eq!((one.next().await.as_ref(), other.next().await.as_ref()), (Some(&expected), Some(&expected)));

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use agent_api::{FromAgent, PROTOCOL, Proof, Secret32, ToAgent};
+use agent_api::{FromAgent, PROTOCOL, Proof, RingKey, Secret32, ToAgent};
 use lnsim::{Permit, Sim};
 use settings::{Access, AgentConfig, RootKeys, named_backend};
 
@@ -172,6 +172,10 @@ pub struct Front {
     pub keys: Vec<Secret32>,
 }
 
+fn secrets(keys: Vec<RingKey>) -> Vec<Secret32> {
+    keys.into_iter().map(|key| key.secret).collect()
+}
+
 impl Front {
     pub fn connect(socket: &Path) -> Self {
         let stream = UnixStream::connect(socket).unwrap();
@@ -179,7 +183,7 @@ impl Front {
         let mut front = Self { stream, buffer: Vec::new(), next_id: 1, keys: Vec::new() };
         front.send(&ToAgent::Hello { protocol: PROTOCOL, pid: std::process::id() });
         let Some(FromAgent::Welcome { keys, .. }) = front.read() else { panic!("no welcome") };
-        front.keys = keys;
+        front.keys = secrets(keys);
         front
     }
 
@@ -209,7 +213,7 @@ impl Front {
     /// Keys that come by themselves.
     pub fn read_keys(&mut self) -> Vec<Secret32> {
         match self.read() {
-            Some(FromAgent::Welcome { keys, .. }) => keys,
+            Some(FromAgent::Welcome { keys, .. }) => secrets(keys),
             other => panic!("{other:?}"),
         }
     }

@@ -10,6 +10,8 @@ use std::{
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
+use crate::snapshot;
+
 /// "l402" in the file's header (`PRAGMA application_id`): another program's database is not touched.
 const APPLICATION_ID: i32 = i32::from_be_bytes(*b"l402");
 /// The schema below (`PRAGMA user_version`).
@@ -87,12 +89,21 @@ pub enum OpenError {
         /// What SQLite said.
         source: rusqlite::Error,
     },
+    /// A copy is damaged.
+    #[error(transparent)]
+    Copy(#[from] snapshot::SnapshotError),
     /// No thread could be started.
     #[error("can't start the store's thread: {source}")]
     Thread {
         /// What the system said.
         source: io::Error,
     },
+}
+
+pub(super) fn check(path: &Path) -> Result<(), OpenError> {
+    let connection = snapshot::open_at_rest(path);
+    check_owner(&connection.map_err(|source| OpenError::Sqlite { path: path.into(), source })?, path)?;
+    Ok(snapshot::check(path)?)
 }
 
 pub(super) fn open(path: &Path, busy_timeout: Duration) -> Result<Connection, OpenError> {
