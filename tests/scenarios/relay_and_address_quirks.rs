@@ -26,7 +26,7 @@ fn nwc(stage: &Stage, name: &str, options: NwcOptions, said_once: &str) {
     let nginx = stage
         .site()
         .http(&block("other", &nwc_keys(door.uri()), "timeout 10s;"))
-        .paid("l402_backend other; l402_auto_detect_payment on;")
+        .paid("l402_backend other; l402_auto_detect_payment on; l402_invoice_rate_limit 1000r/s;")
         .start();
     let challenge = wait::until("a challenge", || {
         let answer = nginx.get("/paid/a");
@@ -120,7 +120,7 @@ fn lnurl(stage: &Stage, name: &str, options: LnurlOptions, looks_up: bool, said_
     let before = if said_once.is_empty() { 0 } else { said(stage, said_once) };
     let nginx = stage
         .site()
-        .paid(&format!("l402_lnurl_addr http://alice@{address}; l402_auto_detect_payment on;"))
+        .paid(&format!("l402_lnurl_addr http://alice@{address}; l402_auto_detect_payment on; l402_invoice_rate_limit 1000r/s;"))
         .start();
     let challenge = nginx.get("/paid/a").challenge();
     let preimage = stage.pay(&challenge);

@@ -44,7 +44,10 @@ fn site(stage: &Stage, count: usize) -> Nginx<'_> {
     let site = stage.site();
     let html = site.dir().join("html/paid");
     let place = |n: usize| {
-        format!("location /q{n}/ {{ alias {}/; l402 on; l402_auto_detect_payment on; }}", html.display())
+        format!(
+            "location /q{n}/ {{ alias {}/; l402 on; l402_auto_detect_payment on; l402_invoice_rate_limit 1000r/s; }}",
+            html.display()
+        )
     };
     let places: String = (0..count).map(place).collect::<Vec<_>>().join("\n");
     site.server(&places).start()
@@ -240,7 +243,7 @@ fn descriptions(stage: &Stage) {
         let site = stage.site();
         let html = site.dir().join("html/paid");
         let place = format!(
-            "location /{long}/ {{ alias {}/; l402 on; l402_auto_detect_payment on; }}",
+            "location /{long}/ {{ alias {}/; l402 on; l402_auto_detect_payment on; l402_invoice_rate_limit 1000r/s; }}",
             html.display()
         );
         let before = said(stage, SHORTENED);
@@ -322,7 +325,7 @@ fn channels(stage: &Stage) {
     let html = site.dir().join("html/paid");
     for (n, choice) in ["auto", "on", "off"].into_iter().enumerate() {
         let place = format!(
-            "location /q{n}/ {{ alias {}/; l402 on; l402_auto_detect_payment on; l402_backend {choice}; }}",
+            "location /q{n}/ {{ alias {}/; l402 on; l402_auto_detect_payment on; l402_invoice_rate_limit 1000r/s; l402_backend {choice}; }}",
             html.display()
         );
         let keys = keys.clone();
@@ -360,7 +363,8 @@ fn cannot_be_opened(stage: &Stage) {
         "location /bad/ {{ alias {}/; l402 on; l402_backend bad; }}",
         site.dir().join("html/paid").display()
     );
-    let nginx = site.paid("l402_auto_detect_payment on;").server(&place).start();
+    let nginx =
+        site.paid("l402_auto_detect_payment on; l402_invoice_rate_limit 1000r/s;").server(&place).start();
     for _ in 0..3 {
         assert_eq!(nginx.get("/bad/a").status, 502);
         let challenge = nginx.get("/paid/a").challenge();
