@@ -245,11 +245,14 @@ impl FromAgent {
     pub fn decode(buf: &[u8]) -> Result<Option<(Self, usize)>, FrameError> {
         let Some(Opened { kind, id, mut body, consumed }) = wire::open(buf)? else { return Ok(None) };
         let decoded = match kind {
-            WELCOME | WELCOME_MORE => Self::Welcome {
-                protocol: body.version()?,
-                instance: body.array()?,
-                keys: read_keys(kind, &mut body)?,
-            },
+            WELCOME | WELCOME_MORE => {
+                let protocol = body.version()?;
+                // Version 6 has no marks.
+                if kind == WELCOME_MORE && protocol < 7 {
+                    return Err(FrameError::BadField("marks of keys"));
+                }
+                Self::Welcome { protocol, instance: body.array()?, keys: read_keys(kind, &mut body)? }
+            }
             INVOICE | INVOICE_OF_OFFER => Self::Invoice {
                 id,
                 payment_hash: body.array()?,

@@ -314,13 +314,14 @@ fn counts_and_lengths_that_lie_are_refused() {
         |count: u8| framed(&[&[0x81][..], &[0; 8], &PROTOCOL.to_le_bytes(), &[0; 16], &[count]].concat());
     assert_eq!(FromAgent::decode(&welcome(1)), Err(FrameError::Truncated));
     assert_eq!(FromAgent::decode(&welcome(255)), Err(FrameError::BadField("number of keys")));
-    let marked = |marks: u32| {
-        let head = [&[0x8f][..], &[0; 8], &PROTOCOL.to_le_bytes(), &[0; 16], &[1], &[9; 32]].concat();
+    let marked = |protocol: u16, marks: u32| {
+        let head = [&[0x8f][..], &[0; 8], &protocol.to_le_bytes(), &[0; 16], &[1], &[9; 32]].concat();
         FromAgent::decode(&framed(&[head, marks.to_le_bytes().to_vec()].concat()))
     };
-    assert!(marked(1).is_ok());
-    assert_eq!(marked(0), Err(FrameError::BadField("marks of keys")));
-    assert_eq!(marked(3), Err(FrameError::BadField("marks of keys")));
+    assert!(marked(PROTOCOL, 1).is_ok());
+    for (protocol, marks) in [(PROTOCOL, 0), (PROTOCOL, 3), (6, 1)] {
+        assert_eq!(marked(protocol, marks), Err(FrameError::BadField("marks of keys")));
+    }
     let unsettled = framed(&[&[0x84][..], &[0; 8], &[0xff, 0xff]].concat());
     assert_eq!(FromAgent::decode(&unsettled), Err(FrameError::BadField("invoice")));
     let not_text = framed(&[&[0x84][..], &[0; 8], &[2, 0, 0xc3, 0x28], &[0; 8]].concat());

@@ -79,7 +79,7 @@ impl Origin<'_> {
 
 /// Is `text` this number as we write it?
 fn is_number(text: &str, number: u16) -> bool {
-    !text.starts_with(['0', '+']) && text.parse() == Ok(number)
+    (text == "0" || !text.starts_with(['0', '+'])) && text.parse() == Ok(number)
 }
 
 /// The place that a request was sent to, as the client sent it.

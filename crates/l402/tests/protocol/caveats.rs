@@ -189,6 +189,9 @@ fn an_origin_is_one_of_the_shops_names_and_its_port() {
     assert_eq!(v6.covers(&at("[::1]", None, Some(81)), PATH), Ok(()));
     assert_eq!(v6.covers(&at("[::1]:81", None, None), PATH), Ok(()), "the text is all that counts");
     assert_eq!(v6.covers(&at("[:", None, Some(1)), PATH), elsewhere);
+    // Whatever port a token was minted with, it covers.
+    let zero = at("example.com", None, Some(0));
+    assert_eq!(minted(zero).covers(&zero, PATH), Ok(()));
 }
 
 #[test]
